@@ -1,7 +1,7 @@
 """Redaction: secrets and personal data are removed before anything is stored. Only the token scanner's cache does I/O.
 
-These modules say what is recognized. After a change in one of them, increase ``RULES_REVISION`` in ``settings.py``, so
-that stored texts are redacted again.
+These modules define what is recognized. After a change in one of them, increase ``RULES_REVISION`` in ``settings.py``,
+so that stored texts are redacted again.
 
 - ``token_scanner``: tokens in the formats of vendors.
 - ``secret_patterns``: secrets by their context, such as headers, SQL and key files.

@@ -1,7 +1,7 @@
 """Finds the value after a key that announces a secret, in the syntaxes of settings, code, JSON, YAML and shells.
 
-Every expression takes linear time: repetitions are bounded or possessive. Each value is examined once, however many
-keys a text contains, because the search continues after the value.
+Every expression takes linear time: repetitions are bounded or possessive. Each value is examined once, even if a text
+contains many keys, because the search continues after the value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verifywise_mlflow.redaction.spans import Span
 
 _QUOTE: Final = r"\\{0,8}(?:\"|'|`|&quot;|&\#0?3[49];|%22|%27)"
 _MIN_BARE_LENGTH: Final = 4
-"""Characters of the shortest unquoted value. Shorter words are numbers and names of variables."""
+"""The minimum number of characters of an unquoted value. Shorter words are numbers and names of variables."""
 
 _ASSIGNMENT = re.compile(
     rf"""(?x)(?:(?<![\w.-]) | (?<=%[0-9A-Fa-f][0-9A-Fa-f]))
@@ -41,7 +41,7 @@ _LINE_START = re.compile(
     r"(?:\$[Ee]nv:|[#;]\s*|\")?"
 )
 _BEFORE_ON_LINE: Final = 80
-"""Characters before a key that are searched for the start of its line."""
+"""The number of characters before a key that are searched for the start of the key's line."""
 
 _UNTIL_SPACE = re.compile(r"(?:(?![;&,][\w .-]{1,40}+=)\S)+")
 _UNTIL_SPACE_OR_SIGN = re.compile(r"[^\s\"'`&;,()\[\]{}<>|]+")
@@ -107,7 +107,7 @@ class _Value:
     end: int
     is_quoted: bool = False
     is_argument: bool = False
-    """Whether it is an argument of a call in code, without quotes."""
+    """Whether the value is an argument of a call in code, without quotes."""
     must_look_generated: bool = False
     """Whether the value counts only if it looks generated, because the context may be prose."""
 
@@ -177,7 +177,7 @@ def _value_within_quotes(text: str, match: re.Match[str], start: int) -> _Value 
 
 
 def _value_after_colon(text: str, start: int, match: re.Match[str], *, starts_line: bool) -> _Value | None:
-    if match["quote"]:  # JSON, where a number has no quotes; or YAML
+    if match["quote"]:  # JSON, in which a number has no quotes, or YAML
         return _bare(text, start, _WORD_IN_PROSE)
     if starts_line and (block := _YAML_BLOCK.match(text, start)):
         return _yaml_block(text, block.end(), _indentation(text, match.start()))

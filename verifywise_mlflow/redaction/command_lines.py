@@ -105,9 +105,10 @@ _OTHERS: Final = (
     ("htpasswd", _HTPASSWD),
     ("use", _NET_USE),
 )
-"""Expressions, each with a word that every match contains, in lower case."""
+"""Expressions, each with a word in lower case that every match contains."""
 _MAX_WORDS: Final = 40
-"""Words after a program that are examined. The limit bounds the time for a text that names programs again and again."""
+"""The number of words after a program that are examined. It bounds the time for a text that names programs again and
+again."""
 
 
 def _secrets_of(program: _Program, text: str, position: int) -> Iterator[tuple[int, int, str]]:

@@ -29,7 +29,7 @@ E = TypeVar("E", bound="DataclassInstance")
 V = TypeVar("V", str, float)
 
 _KEYLESS: Final = "text"
-"""The key under which texts without a key are redacted: keys themselves, and messages."""
+"""The key that is used for redacting texts without a key, such as messages and keys themselves."""
 _KEYED_PLACES: Final[Mapping[str, KeyedPlace]] = {"tags": "tag", "params": "param", "metrics": "metric"}
 
 
@@ -110,7 +110,7 @@ class EntityRedactor:
         return cast("E", replace(cast("Any", entity), **changes)) if changes else entity
 
     def _value(self, log: _RedactionLog, name: str, place: str, value: object) -> object:
-        """Return a redacted value; the same one if there is nothing to redact."""
+        """Return a redacted value; the same value if there is nothing to redact."""
         kind = type(value)
         if kind is str:
             return self._text(log, place, cast("str", value))

@@ -11,7 +11,7 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
 @contextmanager
 def redacted_errors(redactor: EntityRedactor) -> Iterator[None]:
-    """Redact the message of an ``HttpError`` on its way to the caller, and so to the audit trail and the logs."""
+    """Redact the message of an ``HttpError`` that the block raises, since it gets into the audit trail and the logs."""
     try:
         yield
     except HttpError as error:

@@ -73,4 +73,4 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
         "environment",
     ),
 }
-"""``Type.field`` to its name in settings and redactions, if that is not the field's own."""
+"""``Type.field`` to its name in settings and redactions, if this name differs from the field's own name."""

@@ -1,6 +1,6 @@
 """Personal data that can be recognized by its format, for tenants that must not store it.
 
-Names of people have no format. A tenant that must not store them denies the keys that hold them.
+Names of people have no format. A tenant that must not store such names denies the keys whose values contain them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PERSONAL_DATA_KINDS: Final[tuple[str, ...]] = tuple(_KINDS)
 
 
 def find_personal_data(text: str, kinds: Iterable[str], patterns: Mapping[str, str]) -> Iterator[Span]:
-    """Yield the personal data in a text: of the given kinds, and the matches of the tenant's own patterns."""
+    """Yield the personal data of the given kinds in a text, and the matches of the tenant's own patterns."""
     for kind in kinds:
         pattern, is_valid = _KINDS[kind]
         for match in pattern.finditer(text):

@@ -1,6 +1,6 @@
-"""Regular expressions from tenants, searched in untrusted texts with RE2, whose time is linear.
+"""Regular expressions from tenants, which RE2 searches in untrusted texts in linear time.
 
-In Python's own engine, one pattern like ``(a+)+$`` and a value made for it can take hours.
+In Python's own engine, a search with one pattern like ``(a+)+$`` and a value made for this pattern can take hours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PatternError(ValueError):
-    """RE2 does not accept the pattern; it has no look-around and no back-references. The message has the reason."""
+    """RE2 does not accept the pattern. RE2 has no look-around and no back-references. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Re2Pattern:
 
     @property
     def program_size(self) -> int:
-        """The instructions of the compiled pattern: the most steps of a search for each character."""
+        """The number of instructions of the compiled pattern, which is the maximum number of steps per character."""
         return int(self._compiled.programsize)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
@@ -47,10 +47,11 @@ def compile_pattern(pattern: str, max_bytes: int = 8 * 1024**2) -> Re2Pattern:
 
     Args:
         pattern: what to search for.
-        max_bytes: memory of the pattern and its searches. Less memory makes searches slower, with the same results.
+        max_bytes: the maximum memory of the pattern and its searches. Less memory makes searches slower, with the same
+            results.
 
     Raises:
-        PatternError: RE2 does not accept the pattern, or it needs more memory.
+        PatternError: RE2 does not accept the pattern, or the pattern needs more memory.
     """
     options = re2.Options()
     options.max_mem = max_bytes

@@ -39,7 +39,8 @@ _BEFORE_KEY = frozenset(
         *("openai", "anthropic", "cohere", "mistral", "gemini", "stripe", "sendgrid", "datadog", "aws", "azure", "gcp"),
     )
 )
-"""The words before ``key`` that make it a key that grants access; ``customer_key`` and ``sort_key`` name columns."""
+"""The words before ``key`` with which it means a key that grants access; ``customer_key`` and ``sort_key`` name
+columns."""
 
 _BEFORE_PASS = frozenset(
     (
@@ -50,7 +51,7 @@ _BEFORE_PASS = frozenset(
         *("service", "src", "dest", "app", "my", "new", "old", "default", "the"),
     )
 )
-"""The words before ``pass`` that make it a password; ``first_pass`` and ``forward_pass`` are none."""
+"""The words before ``pass`` with which it means a password; ``first_pass`` and ``forward_pass`` are not passwords."""
 
 _QUALIFIERS = frozenset(
     (
@@ -67,10 +68,10 @@ _AZURE_HOST = re.compile(r"\.[\w-]{1,60}\.(?:blob|dfs)\.core\.windows\.net$")
 
 @lru_cache(maxsize=10_000)
 def secret_kind_of_key(key: str) -> SecretKind | None:
-    """Return the kind of secret that a key announces; None if it announces none."""
+    """Return the kind of secret that a key announces; None if it announces no secret."""
     if is_system_key(key):
         return None
-    # The end of a key says what it holds, so only the end of a key longer than MLflow's limit is examined.
+    # The end of a key shows what its value is, so only the end of a key longer than MLflow's limit is examined.
     parts = [word.rstrip("0123456789") for word in split_words(_AZURE_HOST.sub("", key[-MAX_KEY_LENGTH:]))]
     while parts and (not parts[-1] or parts[-1] in _QUALIFIERS):
         parts.pop()

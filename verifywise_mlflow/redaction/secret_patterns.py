@@ -23,7 +23,7 @@ _ANNOUNCING_LETTERS = (
 """Each ASCII key that announces a secret contains one of these sequences of letters."""
 
 _ANY_ANNOUNCING_LETTERS = re.compile("|".join(_ANNOUNCING_LETTERS))
-"""Searches lower-case text, ten times as fast as the next expression, which must ignore case."""
+"""The expression for lower-case text. It is ten times as fast as the next expression, which must ignore case."""
 
 _ANNOUNCING_WORD = re.compile(
     "(?i)" + "|".join(_ANNOUNCING_LETTERS).replace("|pat|", "|(?<![a-z])pat(?![a-z])|") + r"|[^\x00-\x7f]"
@@ -77,7 +77,7 @@ _PUTTY_KEY = re.compile(r"Private-Lines: [0-9]{1,4}\s{1,2}((?:[A-Za-z0-9+/=]{4,1
 
 
 def find_secrets(text: str) -> Iterator[Span]:
-    """Yield the secrets in a text, regardless of its key."""
+    """Yield the secrets in a text, regardless of the text's key."""
     yield from find_uri_credentials(text)
     yield from find_secrets_in_commands(text)
     if _announces_secret(text):
@@ -140,7 +140,7 @@ def _in_key_files(text: str) -> Iterator[Span]:
 
 def _decoded_start(encoded: str) -> bytes:
     beginning = re.sub(r"[\s\\]", "", encoded)[:80]
-    return base64.b64decode(beginning[: len(beginning) // 4 * 4])  # whole groups of four, or b64decode would raise
+    return base64.b64decode(beginning[: len(beginning) // 4 * 4])  # b64decode needs whole groups of four
 
 
 def _span(match: re.Match[str], group: int, kind: str) -> Span:

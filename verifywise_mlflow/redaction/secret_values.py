@@ -1,4 +1,4 @@
-"""Distinguishes a secret from what people write instead: a placeholder, a reference, a path, a type, a label."""
+"""Distinguishes secrets from other values that people write instead: placeholders, references, paths, types, labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFERENCE = re.compile(
     | https?://[^\s@?]+                                           # the page of a vault, without credentials
     """
 )
-"""A reference to a secret is not a secret. It must be the whole value: ``$ummer2024!`` is a password."""
+"""A reference to a secret, which is not a secret. It must be the whole value: ``$ummer2024!`` is a password."""
 
 _PATH = re.compile(
     r"(?:~|\.{1,2})?/(?:etc|var|home|usr|opt|mnt|run|root|tmp|srv|secrets|Users|dbfs|workspace|app|Volumes|keys|certs)"
@@ -63,7 +63,7 @@ _UPPER_CASE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 
 
 def is_secret_value(kind: SecretKind, value: str) -> bool:
-    """Return whether a value under a key of this kind is a secret, not a placeholder, a reference or a path."""
+    """Return whether a value under a key of this kind is a secret, and not a placeholder, a reference or a path."""
     value = value.strip()
     if not value or _PLACEHOLDER.fullmatch(value) or _REFERENCE.fullmatch(value):
         return False
@@ -81,7 +81,7 @@ def is_secret_value(kind: SecretKind, value: str) -> bool:
 def is_code(kind: SecretKind, value: str, *, is_argument: bool) -> bool:
     """Return whether an unquoted value is an expression: ``cfg.db.password``, ``current_password``, ``host_creds``.
 
-    ``is_argument`` says that the assignment is inside the parentheses of a call. There, a text would have quotes.
+    ``is_argument`` is true if the assignment is inside the parentheses of a call. A text has quotes there.
     """
     if not _IDENTIFIER.fullmatch(value):
         return False

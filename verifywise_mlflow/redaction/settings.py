@@ -13,12 +13,13 @@ from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_patte
 from verifywise_mlflow.redaction.token_scanner import SCANNER_RELEASE
 
 RULES_REVISION = 5
-"""Increase it when what this package redacts changes: the next sync then reads and redacts everything again."""
+"""The revision of the rules. Increase it if this package redacts other texts than before: the next sync then reads and
+redacts everything again."""
 
 MAX_PATTERNS = 50
 
 MAX_GLOB_LENGTH = 250
-"""Characters of the longest glob: MLflow's own maximum for a key."""
+"""The maximum number of characters of a glob, which is MLflow's own maximum for a key."""
 
 
 def _check_glob(glob: str) -> str:
@@ -30,7 +31,7 @@ def _check_glob(glob: str) -> str:
 
 
 Glob = Annotated[str, AfterValidator(_check_glob)]
-"""A key in which ``*`` stands for any characters. Case is ignored."""
+"""A key in which ``*`` matches any characters. Case is ignored."""
 
 
 def _known_kind(kind: str) -> str:
@@ -64,9 +65,9 @@ class KeyFilter(_Section):
     """Which keys are stored. The other keys are only counted."""
 
     allow: tuple[Glob, ...] | None = None
-    """Store only these keys, and MLflow's own (``mlflow.*``). Null: all."""
+    """Store only these keys, and MLflow's own keys (``mlflow.*``). If null, store all keys."""
     deny: tuple[Glob, ...] = ()
-    """Never store these keys. Overrides ``allow``, for MLflow's own keys too."""
+    """Never store these keys. This overrides ``allow``, also for MLflow's own keys."""
 
 
 class SecretSettings(_Section):
@@ -78,7 +79,7 @@ class SecretSettings(_Section):
 
 
 class PersonalDataSettings(_Section):
-    """Personal data. Not redacted by default: governance needs an owner's email address."""
+    """Personal data. It is not redacted by default: governance needs an owner's email address."""
 
     redact: tuple[PersonalDataKind, ...] = ()
     patterns: Mapping[PatternName, PatternText] = Field(default_factory=dict, max_length=MAX_PATTERNS)
@@ -106,5 +107,5 @@ class RedactionSettings(_Section):
     personal_data: PersonalDataSettings = PersonalDataSettings()
 
     def digest(self) -> str:
-        """Return the SHA-256, in hex, of the settings and the redaction rules. After a change, all is read again."""
+        """Return the SHA-256, in hex, of the settings and redaction rules. If it changes, everything is read again."""
         return sha256_of(canonical_json([self.model_dump(mode="json"), RULES_REVISION, SCANNER_RELEASE]))

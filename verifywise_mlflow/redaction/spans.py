@@ -11,7 +11,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a text, by positions of characters."""
+    """A part of a text, given by the positions of characters."""
 
     start: int
     end: int
@@ -23,7 +23,7 @@ class Span:
 def placeholder(kind: str) -> str:
     """Return the placeholder for redacted text.
 
-    It contains no hash: anyone who knows the form of a password can find the password from its hash by trying.
+    The placeholder contains no hash: anyone who knows the form of a password can find it from its hash by trying.
     """
     return f"[redacted: {kind}]"
 
@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\[redacted: [^\[\]\r\n]{1,80}\]")
 
 
 def without_placeholders(text: str, spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield the spans that are not inside of a placeholder, which an earlier pass has written."""
+    """Yield the spans that are not inside a placeholder that an earlier pass has written."""
     placeholders = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[redacted: " in text else []
     starts = [start for start, _ in placeholders]
     for span in spans:
@@ -42,10 +42,10 @@ def without_placeholders(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def apply_redactions(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
-    """Return the text with placeholders instead of what the spans cover, and the spans without overlaps.
+    """Return the text with placeholders in place of the spans, and the spans without overlaps.
 
-    If two spans overlap, everything that they cover is redacted, under the kind of the one that begins first, or of the
-    longer one if both begin at the same position.
+    If two spans overlap, everything that they cover is redacted as one span. The span that begins first determines the
+    kind; if both begin at the same position, the longer span determines the kind.
     """
     merged: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):

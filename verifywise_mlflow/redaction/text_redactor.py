@@ -1,4 +1,4 @@
-"""Redacts one text according to a tenant's settings, and reports the kinds of what it redacted."""
+"""Redacts one text according to a tenant's settings, and reports the kinds of secrets and data that it redacted."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from verifywise_mlflow.redaction.spans import Span, apply_redactions, without_pl
 from verifywise_mlflow.redaction.token_scanner import covers_whole_uri, find_vendor_tokens
 
 MIN_SCANNED_LENGTH: Final = 6
-"""Characters of the shortest text that is scanned. Shorter texts, like most params, hold no token and no address."""
+"""The minimum number of characters of a text that is scanned. Shorter texts, like most params, contain no token and no
+address."""
 
 MAX_CACHED_LENGTH: Final = 512
-"""Characters of the longest text that is cached. Params, tags and paths repeat in many runs; long texts rarely do."""
+"""The maximum number of characters of a text that is cached. Params, tags and paths repeat in many runs; long texts
+rarely repeat."""
 
 CACHE_SIZE: Final = 20_000
-"""Texts that are cached for the duration of a sync: usually a few megabytes."""
+"""The number of texts that are cached for the duration of a sync. They usually take a few megabytes."""
 
 _NUMERIC_CHARACTERS = frozenset("0123456789.,+-eE[]() ")
-"""A text of these characters alone is a number or a list of numbers: no secret, but possibly personal data."""
+"""A text that consists only of these characters is a number or a list of numbers. It is not a secret, but may be
+personal data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Redacted:
 
 
 class ScanScope(NamedTuple):
-    """The kinds of secrets and data that a key's values are scanned for. A tuple, since cache keys contain it."""
+    """The kinds of secrets and data that a key's values are scanned for. It is a tuple, since cache keys contain it."""
 
     secrets: bool
     personal_data: bool
@@ -94,7 +97,7 @@ class TextRedactor:
 
 def _secret_spans(text: str) -> Iterator[Span]:
     from_context = list(find_secrets(text))
-    # Vendor tokens first: of two spans for the same characters, the scanner's kind is the more specific one.
+    # Vendor tokens come first: of two spans for the same characters, the scanner's span has the more specific kind.
     for token in find_vendor_tokens(text):
         contains_secret = any(other.start >= token.start and other.end <= token.end for other in from_context)
         if not (contains_secret and covers_whole_uri(token)):

@@ -1,8 +1,8 @@
 """Tokens in the formats of several hundred vendors, recognized by MongoDB's Kingfisher.
 
-Its scanner works in memory. The classes that ask vendors whether a token is active are separate, and nothing here
-imports them. The rules are compiled once, which takes some seconds, and cached in the user's cache folder or in
-``KF_RULE_CACHE_DIR``. They are loaded only for a text that might contain a token.
+Kingfisher's scanner works in memory. Kingfisher's classes that ask vendors whether a token is active are separate, and
+nothing here imports them. The rules are compiled once, which takes some seconds, and cached in the user's cache folder
+or in ``KF_RULE_CACHE_DIR``. They are loaded only for a text that might contain a token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCANNER_RELEASE = f"kingfisher-secret-scanner {version('kingfisher-secret-scanne
 """The scanner and its version; another release may recognize more tokens."""
 
 _LONG_WORD = re.compile(r"[^\s/\\,;]{16,}")
-"""No token is shorter. Paths consist of many short words."""
+"""A word that may be a token. No token is shorter. Paths consist of many shorter words."""
 
 FILE_NAMES = frozenset(
     (
@@ -34,7 +34,7 @@ FILE_NAMES = frozenset(
         *("training_confusion_matrix.png", "training_precision_recall_curve.png", "training_roc_curve.png"),
     )
 )
-"""Names that MLflow and model libraries give to files of many models. Those below 16 characters need no entry."""
+"""Names that MLflow and model libraries give to files of many models. Names below 16 characters need no entry."""
 
 _BUCKET = (
     rf"(?:{'|'.join(OBJECT_STORE_SCHEMES)})"
@@ -44,8 +44,8 @@ _MLFLOW_ID = re.compile(
     rf"(?:(?:models|runs|mlflow-artifacts):|{_BUCKET})(?:/+(?:[^\s/\\,;]{{1,15}}|(?:m-)?[0-9a-f]{{32}}))*/*|[0-9a-f]{{40}}",
     re.ASCII,
 )
-"""Matches texts that are not tokens: a location that MLflow wrote, also in a bucket, with the id of a run or logged
-model; and a Git commit.
+"""Matches texts that are not tokens: a Git commit, and a location that MLflow wrote, also in a bucket, with the id of a
+run or logged model.
 
 Many listings contain no other long word, and loading the scanner takes a process 0.3 s.
 """
@@ -63,7 +63,7 @@ _UNPAIRED = re.compile(
     ),
     re.ASCII,
 )
-"""Kingfisher reports these only in pairs: a key's id with its secret, a client's secret with its id."""
+"""Secrets that Kingfisher reports only in pairs: a key's id with its secret, or a client's secret with its id."""
 
 _UNPAIRED_PREFIXES = ("AKIA", "ASIA", "GOCSPX-", "ya29.", "Q~")
 
@@ -80,7 +80,7 @@ def find_vendor_tokens(text: str) -> Iterator[Span]:
     if any(prefix in text for prefix in _UNPAIRED_PREFIXES):
         for match in _UNPAIRED.finditer(text):
             yield Span(match.start(), match.end(), "secret", str(match.lastgroup).replace("_", " "))
-    # One byte per character, so that positions are those of the text; every token is ASCII.
+    # One byte per character, so that positions in the bytes are positions in the text; every token is ASCII.
     ascii_bytes = text.translate(_NUL_TO_SPACE).encode("ascii", "replace")
     for finding in load_scanner().scan(ascii_bytes):
         if finding.visible:
@@ -89,7 +89,7 @@ def find_vendor_tokens(text: str) -> Iterator[Span]:
 
 
 def covers_whole_uri(span: Span) -> bool:
-    """Return whether the span covers a whole URI. If the password in it is found as well, that span is enough."""
+    """Return whether the span covers a whole URI. If the password in the URI is also found, its span is enough."""
     return bool(_WHOLE_URI.search(span.kind))
 
 

@@ -24,7 +24,7 @@ _IN_QUERY = re.compile(
 )
 _SIGNATURES = ("sig", "signature")
 _GENERATED_ONLY = frozenset(("key", "code", "auth"))
-"""Query parameters that usually hold no secret: redacted only if the value is long and looks generated."""
+"""Query parameters that usually contain no secret. A value is redacted only if it is long and looks generated."""
 
 _IN_CONNECTION_STRING = re.compile(
     r"(?i)(?:^|[;\"'\s])(password|pwd|account ?key|shared ?access ?key|shared ?access ?signature|access ?key|"
