@@ -1,8 +1,9 @@
 """Texts from the manifest that a value source may name, such as ``{artifact: MLmodel flavors}``.
 
 When a model is logged, MLflow's client writes a flavor such as ``openai`` and a task such as ``llm/v1/chat``. They show
-that a version is generative even if no tag says so. ``mapping.yaml`` (``values.model_kind``) has their normal forms; a
-text without one, like the flavor ``transformers``, shows no kind. No further file is read: the manifest has the texts.
+that a version is generative even if no tag says so. ``mapping.yaml`` (``values.model_kind``) has the normal forms of
+these texts. A text without a normal form, such as the flavor ``transformers``, shows no kind. No further file is read,
+since the manifest has the texts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
 
 _CUSTOM_CODE: Final = frozenset({"python_function"})
-"""The flavors of a model with the customer's own code. Only its packages show its kind."""
+"""The flavors of a model with the customer's own code. Only the packages show the kind of such a model."""
 
 
 def artifact_texts(environment: RuntimeEnvironment, key: str) -> tuple[str, ...]:

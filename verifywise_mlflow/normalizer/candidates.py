@@ -19,7 +19,8 @@ from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _SortKey: TypeAlias = tuple[int, bool, int, str]
-"""The weight of the text, whether the key is meant for another kind of value, the key's rank, and the key itself."""
+"""A sort key: the weight of the text, whether the key is for another kind of value, the key's rank, and the key
+itself."""
 
 _MAY_CARRY_DATE: Final = frozenset(name for name, spec in FIELD_SPECS.items() if spec.may_carry_date)
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
@@ -34,14 +35,15 @@ _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
     ValueState.PLACEHOLDER: 3,
     ValueState.GENERIC: 3,
 }
-"""Value state to the rank of a text among the texts of the same object, lowest first. A yes has rank 0, a no has 2."""
+"""Value state to the rank of a text among the texts of the same object. The lowest rank is first. A yes has rank 0, and
+a no has rank 2."""
 
 
 class Candidates:
     """The candidates from all objects around one version, by field."""
 
     def __init__(self, inputs: RecordInputs, aliases: Sequence[str], index: MappingIndex) -> None:
-        """Collect the candidates from what was read of the version, from its aliases and by the tenant's mapping."""
+        """Collect the candidates from the version's objects and aliases, according to the tenant's mapping."""
         self._index = index
         self._environment = inputs.manifest.environment if inputs.manifest else None
         tags = _tags(inputs)
@@ -58,7 +60,7 @@ class Candidates:
     def for_field(self, field: str) -> list[Candidate]:
         """Return the candidates for a field, without duplicates, in the order of the mapping's precedence."""
         if field not in self._fields_of_tags and self._index.is_from_synonyms_alone(field):
-            return []  # the case of most fields of most versions
+            return []  # this is the case for most fields of most versions
         found: list[Candidate] = []
         has_synonym = field in self._fields_of_tags
         for source in self._index.value_sources(field):
@@ -73,7 +75,7 @@ class Candidates:
             if len(found) < 2:
                 return found
             ranked = sorted(found, key=lambda candidate: _rank(field, candidate))
-            # A value that mirrors the stage has no conflicts of its own: conflicts are findings about the stage.
+            # A value that mirrors the stage has no conflicts of its own. Conflicts are findings about the stage.
             is_mirror = any(member.source == "lifecycle stage" for member in source.members)
             return ranked[:1] if is_mirror else ranked
         texts = self._texts.get(kind)
@@ -91,7 +93,7 @@ class Candidates:
         return self._from_defaults(field)  # the source is `config`
 
     def _from_text(self, field: str, source: ValueSourceKind, key: str, raw: str) -> Iterable[Candidate]:
-        """Return the candidate of an attribute, or of a tag with a certain key."""
+        """Return the candidate from an attribute, or from a tag with an exact key."""
         value = raw.strip() if source in TAG_SOURCES else raw
         candidate = self._candidate(field, Origin(_origin_source(source), key, raw), value)
         return (candidate,) if (source, key) not in HINTS or _has_known_value(candidate) else ()
@@ -107,13 +109,13 @@ class Candidates:
         for text in artifact_texts(self._environment, key):
             candidate = self._candidate(field, Origin("artifact", key, text), text)
             is_hint = ("artifact", key) in HINTS
-            # The client of a language model next to a library for predictions shows no kind.
+            # If packages have both a client of a language model and a library for predictions, they show no kind.
             is_in_doubt = key == "packages" and candidate.value != NORMAL_FORMS[field][0]
             if not is_hint or (_has_known_value(candidate) and not is_in_doubt):
                 yield candidate
 
     def _from_stage(self, field: str) -> Iterator[Candidate]:
-        """Yield the value in another field that the record's lifecycle stage stands for, with the stage's origin."""
+        """Yield the value that the record's lifecycle stage implies for another field, with the stage's origin."""
         stage = next((candidate for candidate in self.for_field("lifecycle_stage") if candidate.is_known), None)
         form = self._index.normal_form(field, stage.value) if stage else None
         if stage and form:
@@ -122,7 +124,7 @@ class Candidates:
     def _candidates_by_synonym(
         self, source: ValueSourceKind, tags: Mapping[str, str]
     ) -> dict[str, Sequence[Candidate]]:
-        """Return, by field, the candidates from those tags of an object whose keys are synonyms, the best first."""
+        """Return, by field, the candidates from the tags of an object whose keys are synonyms, the best first."""
         by_field: dict[str, list[tuple[_SortKey, Candidate]]] = {}
         for key, raw in tags.items():
             meaning = self._index.key_meaning(key)
@@ -140,11 +142,12 @@ class Candidates:
     def _ranked_candidate(
         self, field: str, meaning: KeyMeaning, origin: Origin, value: str
     ) -> tuple[_SortKey, Candidate] | None:
-        """Return a tag's candidate with its sort key among those of the same object.
+        """Return a tag's candidate with its sort key, which orders the candidates of the same object.
 
         A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
         data than `data_classification: internal`, while `contains_pii: false` says less. A refusal or a failure ranks
-        before all of them, since no other tag of the same object outweighs it. A text without a meaning ranks last.
+        before all other values, since no other tag of the same object outweighs it. A text without a meaning ranks
+        last.
         """
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)
@@ -166,7 +169,7 @@ class Candidates:
         if state is not None:
             return Candidate(value, replace(origin, state=state))
         is_known = form is not None or field not in NORMAL_FORMS
-        # In a text of no known form, a date could be of any kind, such as a deadline.
+        # In a text without a known form, a date could have any meaning, such as a deadline.
         if not is_known or field not in _MAY_CARRY_DATE:
             return Candidate(form or value, origin, is_known)
         reading = _read_date(field, value)
@@ -209,7 +212,7 @@ def _tags(inputs: RecordInputs) -> dict[ValueSourceKind, Mapping[str, str]]:
 
 
 def source_attributes(inputs: RecordInputs) -> dict[ValueSourceKind, dict[str, str | None]]:
-    """Return the attributes that ``value_sources.SOURCE_ATTRIBUTES`` names, by object. Missing objects are left out."""
+    """Return the attributes in ``value_sources.SOURCE_ATTRIBUTES``, by object. Missing objects are left out."""
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     return {
         "version": {

@@ -1,4 +1,4 @@
-"""The data sets that a version was trained on, as references: the data itself is never read."""
+"""References to the data sets that a version was trained on. The data itself is never read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVALUATION_CONTEXTS: Final = frozenset({"evaluation", "eval", "validation", "tes
 
 
 def dataset_reference(datasets: Sequence[DatasetInput], name_from_tag: str | None) -> Json:
-    """Return the run's data sets as MLflow recorded them, else the data set that a tag names, else None."""
+    """Return the run's data sets as MLflow recorded them, or else the data set that a tag names, or else None."""
     if not datasets and name_from_tag is not None:
         datasets = (DatasetInput(name=name_from_tag, digest=None, source_type=None, source=None, context=None),)
     return [_dataset_json(dataset) for dataset in datasets] or None
@@ -26,9 +26,9 @@ def dataset_reference(datasets: Sequence[DatasetInput], name_from_tag: str | Non
 def measured_datasets(inputs: RecordInputs) -> tuple[DatasetInput, ...]:
     """Return the data sets on which the logged model was measured, without those that the run itself logged.
 
-    MLflow 3 stores them with each metric. An evaluation of an agent or an application has a run of its own, which the
-    version does not name, so only the metrics show its data. Training data are among the data sets of the version's
-    run.
+    MLflow 3 stores these data sets with each metric. An evaluation of an agent or an application has its own run, which
+    the version does not name. So only the metrics show the data of the evaluation. Training data are among the data
+    sets of the version's run.
     """
     if inputs.logged_model is None:
         return ()
@@ -52,7 +52,7 @@ def _dataset_json(dataset: DatasetInput) -> dict[str, Json]:
 
 
 def shared_data_findings(datasets: Sequence[DatasetInput]) -> Iterator[Finding]:
-    """Yield a finding for each data set that a model was both trained and evaluated with, by its digest."""
+    """Yield a finding for each data set, by digest, with which a model was both trained and evaluated."""
     other = [data for data in datasets if not _is_for_evaluation(data) and data.context != "inference"]
     trained = {data.digest: data.name for data in other if data.digest}
     for data in datasets:

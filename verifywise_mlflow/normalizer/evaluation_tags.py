@@ -13,13 +13,13 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.origin import Origin
 
 _DATA_WORDS: Final = frozenset({"data", "dataset", "datasets", "benchmark", "benchmarks"})
-"""Words of keys whose text names data. A placeholder counts as no value only under such a key."""
+"""Words of keys whose text names data. Only under such a key, a placeholder is not a value."""
 
 
 def evaluation_tags(
     version_tags: Mapping[str, str], run_tags: Mapping[str, str], index: MappingIndex
 ) -> dict[str, Origin]:
-    """Return the origins of the evaluation tags, by key. The version's tag overrides its run's."""
+    """Return the origins of the evaluation tags, by key. The version's tag overrides the tag of the run."""
     run_values, version_values = (
         {key: raw for key, raw in tags.items() if raw.strip() and index.is_evaluation_key(key)}
         for tags in (run_tags, version_tags)
@@ -33,7 +33,7 @@ def evaluation_tags(
 
 
 def _with_state(origin: Origin, index: MappingIndex) -> Origin:
-    """Return the origin of a tag; if `evaluation_dataset` or the like names no data, with the reason."""
+    """Return the origin of a tag. If a tag such as `evaluation_dataset` names no data, add the reason."""
     if _DATA_WORDS.isdisjoint(split_words(origin.key)):
         return origin
     return replace(origin, state=index.value_state("dataset_reference", (origin.raw or "").strip()))

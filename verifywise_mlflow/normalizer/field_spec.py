@@ -1,4 +1,4 @@
-"""The definition of one field of the canonical record: what ``record.py`` states about each of its fields."""
+"""The definition of one field of the canonical record. ``record.py`` has such a definition for each field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FieldType(Enum):
     TEXT = auto()
     INTEGER = auto()
     TIMESTAMP = auto()
-    """UTC."""
+    """A time, UTC."""
     JSON_OBJECT = auto()
     JSON_LIST = auto()
 
@@ -34,11 +34,13 @@ class FilledFrom(Enum):
     """Where a field's value comes from."""
 
     TAGS = auto()
-    """The first value source that has a value. Any synonym of the field counts as a tag key (mapping.yaml)."""
+    """The first value source with a value fills the field. Any synonym of the field counts as a tag key
+    (mapping.yaml)."""
     ATTRIBUTES = auto()
-    """The first value source that has a value. The field has no synonyms: only attributes and exact keys count."""
+    """The first value source with a value fills the field. The field has no synonyms: only attributes and exact keys
+    count."""
     OBJECTS = auto()
-    """The MLflow objects or the manifest, from which ``normalize`` takes the value. A mapping cannot change it."""
+    """``normalize`` takes the value from the MLflow objects or the manifest. A mapping cannot change the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +54,23 @@ class FieldSpec:
     is_key: bool = False
     """Whether the field is a part of the primary key."""
     normal_forms: tuple[str, ...] = ()
-    """The closed set of values, the gravest or highest-ranking one first; empty for free text."""
+    """The closed set of values. The most severe or highest value is first. Empty for free text."""
     neighbors_agree: bool = False
-    """Whether two adjacent normal forms do not contradict each other, like a canary in staging."""
+    """Whether adjacent normal forms do not contradict each other. An example is a canary in staging."""
     may_have_default: bool = False
     """Whether ``tenants.yaml`` may state a value for all versions. False for a field that vouches for one version, such
     as an approval, or describes what happened to one version, such as its stage."""
     may_carry_date: bool = False
-    """Whether the text is searched for a date, such as that of an approval."""
+    """Whether the text is searched for a date, such as the date of an approval."""
     is_date: bool = False
-    """Whether the text is a date, so that a date alone is a value."""
+    """Whether the value is a date. Then a text that consists of a date is a value."""
     may_be_identifier: bool = False
-    """Whether the text is often an identifier such as SEC-2026-11. Then only a whole day counts as a date."""
+    """Whether the text is often an identifier such as SEC-2026-11. Then only a date with a day counts as a date."""
     may_lack_value: bool = False
-    """Whether the text may hold no value, like `TBD` and `rejected`: see ``ValueState``. False for a lifecycle stage:
-    an unknown stage leaves the rules undecided, while a version without a stage is in no rule's scope."""
+    """Whether the text may hold no value, like `TBD` and `rejected`: see ``ValueState``. False for a lifecycle stage.
+    An unknown stage leaves the rules undecided, but a version without a stage is in no rule's scope."""
     names_people: bool = False
-    """Whether the text names a person or a team. The account of a machine is then no value."""
+    """Whether the text names a person or a team. Then the account of a machine is not a value."""
     is_attestation: bool = False
     """Whether the text vouches for one version. Then the nearest source counts even if it states that there is no
     approval: no other source replaces it."""

@@ -1,4 +1,4 @@
-"""Findings: values that were read but look wrong. Rules use the kind, people read the sentence."""
+"""Findings: values that were read but look wrong. Rules use the kind of a finding; people read its sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 
 
 MAX_EQUAL_FINDINGS: Final = 20
-"""The most findings of one kind about one field with an entry each. A server may cause more; those share an entry."""
+"""The maximum number of findings, of one kind and about one field, that have an entry each. A server may cause more
+findings. Those share one entry."""
 
 
 @value_object
@@ -50,16 +51,16 @@ class Finding:
     """The field of the record; None if the finding is about the version itself or one of its objects."""
     sentence: str
     count: int = 1
-    """The number of findings that the entry stands for."""
+    """The number of findings that the entry summarizes."""
 
 
 def fold_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings; those beyond ``MAX_EQUAL_FINDINGS`` become one entry per kind and field, at the end.
+    """Return the findings. Findings beyond ``MAX_EQUAL_FINDINGS`` become one entry per kind and field, at the end.
 
     No kind is left out: many findings of one kind must not hide another kind from the rules.
     """
     findings = tuple(findings)
-    if len(findings) <= MAX_EQUAL_FINDINGS:  # the case of nearly every version
+    if len(findings) <= MAX_EQUAL_FINDINGS:  # this is the case for nearly every version
         return findings
     folded: list[Finding] = []
     counts: Counter[tuple[FindingKind, str | None]] = Counter()

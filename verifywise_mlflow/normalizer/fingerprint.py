@@ -1,4 +1,4 @@
-"""Fingerprints: hashes over all that was read of an object, for change detection."""
+"""Fingerprints: hashes of everything that was read of an object, for change detection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fingerprint_and_size(value: object) -> tuple[str, int]:
     try:
         canonical = _ENCODER.encode(value)
     except ValueError:
-        # A number is not finite, which is rare. Every number is checked in Python only in this case.
+        # A number is not finite, which is rare. Only in this case, Python code checks every number.
         canonical = _ENCODER.encode(_with_finite_numbers(value))
     return sha256_of(canonical), len(canonical)
 

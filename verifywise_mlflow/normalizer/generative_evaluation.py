@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 MAX_DATASETS: Final = 20
-"""The most evaluation data sets of one logged model that a record lists."""
+"""The maximum number of evaluation data sets of one logged model in a record."""
 
 READ: Final = "read"
 NOT_OFFERED: Final = "not offered"
@@ -38,13 +38,13 @@ def read_evaluation(
     *,
     is_complete: bool,
 ) -> dict[str, Json]:
-    """Return a logged model's evaluation in the form that the database and the record have.
+    """Return a logged model's evaluation in the form in which the database and the record store it.
 
     Args:
         assessments: the assessments of the model's traces; None if no trace has one.
         measured_on: the data sets that the model's metrics name.
         registered: the evaluation data sets that the server shows.
-        is_complete: whether all traces were read; otherwise each count is a lower bound.
+        is_complete: whether all traces were read. If they were not, each count is a lower bound.
     """
     datasets = [_dataset(measured, registered) for measured in measured_on[:MAX_DATASETS]]
     return {
@@ -56,7 +56,7 @@ def read_evaluation(
         "expectations": assessments.expectations if assessments else 0,
         "sha256": assessments.digest if assessments else None,
         "datasets": datasets,
-        # Listed for rules, whose conditions cannot compare two lists.
+        # This list is for rules, whose conditions cannot compare two lists.
         "empty_datasets": [dataset["name"] for dataset in datasets if dataset["records"] == 0],
     }
 
@@ -67,7 +67,7 @@ def not_read(state: str) -> dict[str, Json]:
 
 
 def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
-    """Return the evaluation of a version; None for a version that is not generative or has no logged model."""
+    """Return the evaluation of a version. None if the version is not generative or has no logged model."""
     if inputs.logged_model is None or (inputs.evaluation_read_error and inputs.generative_evaluation is None):
         return None
     if inputs.generative_evaluation is None:
@@ -76,12 +76,12 @@ def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
 
 
 def may_be_read(evaluation: object) -> bool:
-    """Return whether an evaluation was not read yet, or is missing because the version did not need one so far."""
+    """Return whether an evaluation was not read yet, or is missing because the version has not needed an evaluation."""
     return not isinstance(evaluation, Mapping) or evaluation.get("state") == NOT_READ_YET
 
 
 def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a partly read evaluation, with the former assessments if those were more.
+    """Return a partly read evaluation. If the former assessments were more numerous, it has the former assessments.
 
     Newer traces of other models may have displaced traces that were counted before. The former counts remain valid as
     lower bounds.
@@ -119,7 +119,7 @@ def _counts(counts: AssessmentCounts) -> dict[str, Json]:
 
 
 def _dataset(measured: DatasetInput, registered: Sequence[EvaluationDataset]) -> dict[str, Json]:
-    """Return a data set of a metric, with the details of the registered data set of the same name if that is unique."""
+    """Return a data set of a metric. If exactly one registered data set has its name, the details of it are added."""
     of_name = [dataset for dataset in registered if dataset.name == measured.name]
     found = of_name[0] if len(of_name) == 1 else None
     return {

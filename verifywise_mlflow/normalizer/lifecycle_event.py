@@ -33,15 +33,16 @@ class LifecycleEvent:
     kind: EventKind
     model_name: str
     version_number: int | None
-    """None for an event of the model. For an alias, the version that it points to, or did before its removal."""
+    """None for an event of the model. For an alias: the version that it points to, or pointed to before its removal."""
     incarnation: int
     """The incarnation of the object; for an alias, of its model."""
     alias: str | None = None
     previous: str | None = None
-    """The former value in MLflow's form: a version for an alias, a time (ISO 8601, UTC) for an object created again."""
+    """The former value in MLflow's form: for an alias, a version; for an object created again, a time (ISO 8601,
+    UTC)."""
     value: str | None = None
     happened_at: datetime | None = None
-    """Set only if MLflow reports it."""
+    """The time of the change, only if MLflow reports it."""
 
     @property
     def sentence(self) -> str:

@@ -1,9 +1,9 @@
 """The lifecycle stage of a version, from its aliases.
 
-MLflow's own stage and the aliases each stand for a stage; the stage with the most responsibility counts. MLflow
-deprecated stages in 2.9: a registry that has moved to aliases keeps its old stages, and a transition with
-`archive_existing_versions` archives a champion that still serves. Without a stage and an alias, a tag of the version or
-its run counts. ``precedence`` in mapping.yaml has this order.
+MLflow's own stage and each alias imply a stage. The stage with the most responsibility counts. MLflow deprecated stages
+in 2.9: a registry that has moved to aliases keeps its old stages, and a transition with `archive_existing_versions` may
+archive a champion that is still in use. If there is neither a stage nor an alias, a tag of the version or of its run
+counts. ``precedence`` in mapping.yaml has this order.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _RANK = {stage: rank for rank, stage in enumerate(NORMAL_FORMS["lifecycle_stage"])}
-"""If the aliases of one version stand for several stages, the stage with the most responsibility wins: production
-before staging, development and archived."""
+"""If the aliases of one version imply several stages, the stage with the most responsibility wins: production, then
+staging, development and archived."""
 
 _MAX_EXPLAINED_CANDIDATES = 10
-"""The most candidates that the explanation names: a version may have any number of aliases."""
+"""The maximum number of candidates that the explanation names. A version may have any number of aliases."""
 
 
 def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
@@ -35,9 +35,9 @@ def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
 
 
 def alias_candidates(aliases: Sequence[str], index: MappingIndex) -> list[Candidate]:
-    """Return the stages that the version's aliases stand for, the winning one first.
+    """Return the stages that the version's aliases imply. The winning stage is first.
 
-    An alias may be any word. An alias that stands for no stage is ignored here; ``use_findings`` reports it.
+    An alias may be any word. An alias that implies no stage is ignored here; ``use_findings`` reports it.
     """
     stages = [(index.stage_of_alias(alias), alias) for alias in aliases]
     candidates = [Candidate(stage, Origin("alias", alias, alias)) for stage, alias in stages if stage]
@@ -51,11 +51,11 @@ def deployment_candidates(aliases: Sequence[str], index: MappingIndex) -> list[C
 
 
 def explain_precedence(sources: Sequence[ValueSource], candidates: Sequence[Candidate]) -> str | None:
-    """Return one sentence on why the first of several candidates is the stage; None if there is only one.
+    """Return one sentence on why the first of several candidates is the stage; None if there is only one candidate.
 
     Args:
         sources: the precedence of ``lifecycle_stage``.
-        candidates: the candidates for the stage, the winning one first.
+        candidates: the candidates for the stage. The winning candidate is first.
     """
     if len(candidates) < 2:
         return None

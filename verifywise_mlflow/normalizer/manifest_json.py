@@ -1,4 +1,4 @@
-"""The JSON of an artifact manifest in the record: the files, the environment, the evidence."""
+"""The JSON of an artifact manifest in the record: the files, the environment and the evidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.normalizer.model_libraries import missing_libraries
 
 MAX_MANIFEST_CHANGES = 100
-"""The most changes in place that a record lists, the newest ones; ``integrity_events`` has all."""
+"""The maximum number of changes in place that a record lists: the newest. The table ``integrity_events`` has all
+changes."""
 
 
 def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange]) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""The library that loads a model. The environment must name it: the model does not run with numpy alone."""
+"""The library that loads a model. The environment must name this library: a model does not run with numpy alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACKAGES_BY_FLAVOR: Final[Mapping[str, tuple[str, ...]]] = {
     "transformers": ("transformers",),
     "xgboost": ("xgboost", "xgboost-cpu", "py-xgboost"),
 }
-"""MLflow's name of a flavor to the packages that can load it. One package suffices; messages name the first."""
+"""MLflow's name of a flavor to the packages that can load it. One of them suffices; messages name the first package."""
 
 
 def missing_libraries(environment: RuntimeEnvironment) -> list[str]:

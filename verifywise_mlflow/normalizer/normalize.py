@@ -55,7 +55,7 @@ def normalize(
         mapping: the whole mapping: usually ``default_mapping().extended_by(tenant.mapping)``, built once per sync.
         registry_prompts: all prompts of the registry; None if they were not read.
 
-    It never raises: each text of a tag becomes a value, becomes a finding, or is ignored.
+    It never raises. Each text of a tag becomes a value, becomes a finding, or is ignored.
     """
     index = mapping_index(mapping)
     aliases = version_aliases(inputs)
@@ -108,7 +108,7 @@ def normalize(
 
 
 def _shown(record: CanonicalRecord, origins: Mapping[str, Origin]) -> dict[str, Origin]:
-    """Return the origins of the values, and of the texts that are not values."""
+    """Return the origins of the values and of the texts that are not values."""
     return {
         field: origins[field]
         for field in FIELDS

@@ -17,8 +17,8 @@ class NormalizedRecord:
 
     record: CanonicalRecord
     origins: Mapping[str, Origin]
-    """Field to origin, for every field that is not null or whose text is not a value. ``evaluation_tags`` is collected
-    from several tags: the origin of each tag is under ``evaluation_tags.KEY``."""
+    """Field to origin, for every field that is not null and for every field whose text is not a value.
+    ``evaluation_tags`` is collected from several tags: the origin of each tag is under ``evaluation_tags.KEY``."""
     incomplete: tuple[UnreadObject, ...]
     """The objects that could not be read; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""The provenance of a field's value: its MLflow object, the original text, and why a text is not a value."""
+"""The provenance of a field's value: the MLflow object, the original text, and the reason why a text is not a value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SourceKind = Literal[
 
 
 class ValueState(StrEnum):
-    """Why a text is not a value. The field is then null, so that the text passes no rule; the origin keeps the text."""
+    """Why a text is not a value. The field is then null, so no rule passes by the text; the origin keeps the text."""
 
     PLACEHOLDER = "placeholder"
     """The text has no meaning: `TBD`, `n/a`, `?`."""
@@ -38,7 +38,7 @@ class ValueState(StrEnum):
 
     @property
     def clause(self) -> str:
-        """The meaning of such a text, as a clause for a sentence."""
+        """The meaning of a text with this state, as a clause for a sentence."""
         return _STATE_CLAUSES[self]
 
 
@@ -62,11 +62,11 @@ class Origin:
     dated: str | None = None
     """The date in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
     rule: str | None = None
-    """Why this value was chosen, if several sources had one."""
+    """Why this value was chosen, if several sources had a value."""
     link: str | None = None
-    """How the object with the value belongs to the version, if the version itself does not name the object."""
+    """How the object with the value is linked to the version, if the version itself does not name the object."""
     state: ValueState | None = None
-    """Why the text is not a value; the field is then null. None for a value."""
+    """The reason why the text is not a value; the field is then null. None for a value."""
     same_person_as: tuple[str, ...] = ()
     """The other fields that name the same person (``same_person.py``), if this field is an attestation."""
     may_be_same_person_as: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""How the run, the logged model and the files are linked to a version that does not name them itself.
+"""The links from a version to a run, a logged model and files that the version itself does not name.
 
-The sentences are stored with the origin of each value, so that an auditor can follow the link. An uncertain link is a
-finding.
+Each link is a sentence. It is stored with the origin of each value, so that an auditor can follow the link. An
+uncertain link is a finding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 MODEL_VERSIONS_TAG: Final = "mlflow.modelVersions"
-"""The tag in which MLflow lists the versions that were registered from a logged model. The server writes it if the
+"""The tag in which MLflow lists the versions that were registered from a logged model. The server writes the tag if the
 client names the logged model at registration."""
 
 _VERSION_NUMBER = re.compile(r"[0-9]{1,10}")
@@ -46,11 +46,11 @@ class OriginLinks:
 
     @property
     def has_any(self) -> bool:
-        """Whether a run, an experiment, a logged model or files belong to the version, which does not name them."""
+        """Whether a run, an experiment, a logged model or files belong to a version that does not name them."""
         return (self.run or self.experiment or self.logged_model or self.files) is not None
 
     def add_to(self, origin: Origin) -> Origin:
-        """Return an origin with the link of the object that has its value."""
+        """Return an origin, with the link of the object from which the value comes."""
         match origin.source:
             case "run" | "run tag":
                 link = self.run
@@ -68,7 +68,7 @@ class OriginLinks:
 
 
 def origin_findings(inputs: RecordInputs) -> Iterator[Finding]:
-    """Yield the findings about what the version was registered from."""
+    """Yield the findings about the objects from which the version was registered."""
     if inputs.origin and inputs.origin.problem:
         sentence = f"the version is a copy whose original is unknown: {inputs.origin.problem}"
         yield Finding("uncertain origin", None, sentence)
@@ -84,9 +84,10 @@ def origin_findings(inputs: RecordInputs) -> Iterator[Finding]:
 
 
 def _names_other_versions_only(inputs: RecordInputs) -> bool:
-    """Whether the tag of a logged model that is linked by its location names neither the version nor its originals.
+    """Whether a logged model linked by location has a tag that names neither the version nor its originals.
 
-    MLflow changes no tag when a model is renamed. A copy of an unknown original is not expected in the tag.
+    MLflow does not change the tag when a model is renamed. If the version is a copy of an unknown original, the tag is
+    not expected to name it.
     """
     if inputs.logged_model_link != "location" or inputs.logged_model is None:
         return False
@@ -118,7 +119,7 @@ def _run_link(inputs: RecordInputs, chain: str | None, logged_model: str | None)
 
 
 def _registered_versions(tag: str | None) -> set[VersionKey] | None:
-    """Return the versions in MLflow's tag; None without the tag. MLflow writes their numbers as numbers or texts."""
+    """Return the versions in MLflow's tag; None without the tag. MLflow writes version numbers as numbers or texts."""
     if tag is None:
         return None
     try:

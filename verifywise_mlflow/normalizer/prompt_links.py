@@ -1,7 +1,8 @@
 """Resolves the prompts that a version names against the prompts of the registry.
 
 Only MLflow's own form, ``prompts:/NAME/3`` or ``prompts:/NAME@ALIAS``, certainly means the registry. Another text, such
-as ``summary v3``, is linked if the registry has a prompt of that name; else it may name a file or another system.
+as ``summary v3``, is linked if the registry has a prompt of that name. If it has none, the text may name a file or
+another system.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.prompt_reference import named_prompts
 
 LinkState = Literal["found", "deleted", "not in the registry", "without version"]
-"""Whether the registry has a prompt that a version names."""
+"""The state of a named prompt: whether the registry has it."""
 
 MAX_LINKS: Final = 100
-"""The most prompts of one version that are resolved: the first ones."""
+"""The maximum number of prompts of one version that are resolved: the first prompts."""
 
 _NAME: Final = r"(?P<name>[A-Za-z0-9_.-]{1,256})"
 _ALIAS: Final = r"@(?P<alias>[^\s/@]{1,256})"
@@ -30,7 +31,7 @@ _PLAIN = re.compile(
     rf"{_NAME}(?:(?:[\s/:=#(]{{1,3}}|@)(?:v(?:ersion)?\.? ?)?(?P<version>[0-9]{{1,9}})\)?|{_ALIAS})?", re.IGNORECASE
 )
 _LATEST: Final = "latest"
-"""MLflow's own alias for the highest version number. Nobody can set an alias of this name."""
+"""MLflow's own alias for the highest version number. Users cannot set an alias of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _link(text: str, index: PromptIndex) -> PromptLink | None:
 
 
 def linked_prompts_json(links: Sequence[PromptLink]) -> Json:
-    """Return the links in the form that the record has; None if there are none."""
+    """Return the links in the form of the record; None if there are no links."""
     return [
         {
             "name": link.name,
@@ -138,7 +139,7 @@ def newest_revision(names: Sequence[str], index: PromptIndex | None) -> int | No
 
 
 def possible_names(text: str | None) -> tuple[str, ...]:
-    """Return the names of prompts that a text may mean, sorted. If one of these changes, the links may change."""
+    """Return the names of prompts that a text may mean, sorted. If such a prompt changes, the links may change."""
     named = named_prompts(text)[:MAX_LINKS] if text else ()
     return tuple(sorted({match["name"] for match in map(_parsed, named) if match}))
 

@@ -1,4 +1,4 @@
-"""The prompts of a version: which ones its texts name, and whether each is pinned to one version.
+"""The prompts of a model version: the prompts that its texts name, and whether each prompt is pinned to one version.
 
 A prompt that is named without a version or by an alias such as ``@latest`` can change while the model that uses it
 stays the same. The prompt in use is then not the evaluated one.
@@ -17,9 +17,10 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.precedence import Resolution
 
 _MAX_PROMPT_LENGTH: Final = 500
-"""Characters of the longest prompt name with version: the patterns take up to quadratic time."""
+"""The maximum length of a prompt name with its version, in characters: the patterns may take quadratic time."""
 _MAX_TEXT_LENGTH: Final = 20_000
-"""Characters of the longest text that is split. A longer text names no prompt that a person could look up."""
+"""The maximum length of a text that is split, in characters. A longer text names no prompt that a person could look
+up."""
 
 _GENERATIVE: Final = "generative"
 _BY_PROMPTS: Final = "nothing states the kind of the model, and one that uses prompts is generative"
@@ -28,7 +29,7 @@ _SEPARATORS = re.compile(r"[,;|\n]")
 _NUMBER = r"(?:v(?:ersion)?\.? ?)?[0-9]{1,9}(?:[.-][0-9]{1,9}){0,3}"
 _HASH = r"(?:sha256:|commit )?(?=[0-9a-f]*[0-9])[0-9a-f]{7,64}"
 _VERSION_ALONE = re.compile(rf"(?:{_NUMBER}|{_HASH})", re.IGNORECASE)
-# After a hyphen or an underscore, a number is a version only with a v: `gpt-4` and `top_10` are names.
+# After a hyphen or an underscore, a number is a version only if it has the letter v: `gpt-4` and `top_10` are names.
 _VERSION_AT_END = re.compile(
     rf".*[^\s/@:=#(](?:[\s/@:=#(]+(?:{_NUMBER}|{_HASH})|[-_.]v[0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{0,3}})\)?(?:\.[a-z]{{2,5}})?",
     re.IGNORECASE,

@@ -1,11 +1,12 @@
-"""The canonical record, defined once: what governance needs to know about one version of one model.
+"""The canonical record: what governance needs to know about one version of one model. It is defined only here.
 
 The SQL columns, the CEL variables, Dagster's column schema, the groups that ``show`` prints and the fields that a tag
 mapping may fill are all derived from the annotations of ``CanonicalRecord``.
 
-To add a field: declare it here; if tags fill it, give it synonyms and a precedence in ``mapping/mapping.yaml``,
-otherwise fill it in ``normalize.py``. The migration adds its column to canonical_records and canonical_record_history,
-last in both, because the trigger copies ``OLD.*`` by position, and recreates the view canonical_record_states.
+To add a field, declare it here. If tags fill the field, give it synonyms and a precedence in ``mapping/mapping.yaml``.
+Otherwise, fill it in ``normalize.py``. The migration adds the column to canonical_records and canonical_record_history.
+The column must be the last in both tables, because the trigger copies ``OLD.*`` by position. The migration also
+recreates the view canonical_record_states.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from verifywise_mlflow.normalizer.field_spec import (
 class CanonicalRecord:
     """One record per (model name, version number).
 
-    A field is null if MLflow shows no value: that is a gap, not an error. Times are UTC. The fields' names are also the
+    A field is null if MLflow shows no value. This is a gap, not an error. Times are UTC. The fields' names are also the
     columns of the table ``canonical_records``.
     """
 
@@ -325,7 +326,7 @@ NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 """The allowed values of each field with a closed set of values, in order of severity or rank, highest first."""
 
 FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
-"""The fields that say whether a version is in use."""
+"""The fields that state whether a version is in use."""
 
 STATUSES_IN_USE: Final = ("deployed", "partly_deployed")
 """The deployment statuses of a version that is in use."""

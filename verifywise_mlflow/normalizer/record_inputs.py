@@ -13,8 +13,9 @@ from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 
 LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
-"""How the source names the logged model. ``id``: ``models:/m-…``. ``location``: by exactly its artifact location.
-``ambiguous``: several logged models have the location, so the version is linked to none of them."""
+"""How the source of the version names the logged model. ``id``: as ``models:/m-…``. ``location``: by exactly the
+artifact location of the logged model. ``ambiguous``: several logged models have the location, so the version is linked
+to none of them."""
 
 
 @value_object
@@ -28,7 +29,8 @@ class RecordInputs:
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
     origin: VersionOrigin | None = None
-    """What the version was registered from; if it is None, the run is the one that the version itself names."""
+    """The object that the version was registered from. If it is None, the run is the run that the version itself
+    names."""
     logged_model: LoggedModel | None = None
     """The logged model that the version was registered from."""
     logged_model_link: LoggedModelLink | None = None
@@ -40,13 +42,13 @@ class RecordInputs:
     evaluation_read_error: str | None = None
     """Why the assessments could not be read."""
     other_names: tuple[str, ...] = ()
-    """Former names of the model that syncs have seen. Filled only if the logged model is linked by location."""
+    """Former names of the model, as earlier syncs read them. Filled only if the logged model is linked by location."""
     incarnation: int = 1
-    """The number of the version among the objects that have had its name and number."""
+    """The number of this version among the versions that have had the same name and number, from 1."""
     dangling_aliases: tuple[str, ...] = ()
     """The model's aliases that point to nonexistent versions, sorted."""
     manifest: ArtifactManifest | None = None
-    """None if manifests are disabled for the tenant, or if none could be read yet."""
+    """The manifest. None if manifests are disabled for the tenant, or if no manifest could be read yet."""
     manifest_read_error: str | None = None
     """Why the manifest could not be read."""
     changes_in_place: tuple[DetectedChange, ...] = ()

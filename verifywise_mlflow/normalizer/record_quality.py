@@ -1,4 +1,4 @@
-"""The quality of a record: what could not be read of a version, and what was read but looks wrong."""
+"""The quality of a record: the objects of a version that could not be read, and the values that look wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from verifywise_mlflow.normalizer.unread_object import ObjectKind
 
 
 def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]:
-    """Yield the kind of each object that could not be read, and a sentence on what is therefore missing.
+    """Yield each object that could not be read: its kind, and a sentence on what is missing because of it.
 
-    A version without a run is complete: the missing run is a gap.
+    A version without a run is complete. The missing run is a gap.
     """
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     if model is None:
@@ -52,7 +52,7 @@ def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]
 
 
 def _experiment_id(inputs: RecordInputs) -> str | None:
-    """Return the ID of the experiment that the run names, else the logged model."""
+    """Return the ID of the experiment that the run names, or that the logged model names if there is no run."""
     named = (found.experiment_id for found in (inputs.run, inputs.logged_model) if found)
     return next((experiment_id for experiment_id in named if experiment_id is not None), None)
 
@@ -80,7 +80,7 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             "another version had this name and number before, until its model was deleted or renamed: this one belongs "
             f"to incarnation {inputs.incarnation} of the name",
         )
-    for recorded in reversed(inputs.changes_in_place):  # newest first: only the first findings stay
+    for recorded in reversed(inputs.changes_in_place):  # newest first, since only the first findings are kept
         yield Finding(
             "changed in place", None, f"{recorded.change.sentence} (seen {recorded.seen_at:%Y-%m-%d %H:%M} UTC)"
         )

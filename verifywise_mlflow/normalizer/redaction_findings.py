@@ -25,7 +25,7 @@ _RECORD_FIELDS = {
 
 
 def redaction_findings(inputs: RecordInputs) -> Iterator[Finding]:
-    """Yield a finding for each secret and each piece of personal data. Keys that a tenant denies are not findings."""
+    """Yield a finding for each redacted secret or piece of personal data. Values of denied keys are not findings."""
     redactions = [
         (object_name, redaction)
         for object_name, of_object in (

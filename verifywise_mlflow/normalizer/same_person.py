@@ -1,8 +1,8 @@
 """Whether two texts may name the same person: the four-eyes principle requires a second person.
 
-The people who attest something (approver, reviewer, validator) are compared with each other and with those who made the
-model. In doubt, two names count as one person: a name that may be the owner's counts as the owner, so that a doubt is
-never evidence of a second pair of eyes.
+The people who attest something (approver, reviewer, validator) are compared with each other and with the people who
+made the model. In doubt, two names count as one person. For example, a name that may be the owner's name counts as the
+owner. So a doubt is never evidence of a second person.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ DEVELOPING_FIELDS: Final = tuple(field for field in PEOPLE_FIELDS if field not i
 """The fields that name people who made the version or answer for it."""
 
 _MAX_TEXT_LENGTH: Final = 200
-"""Characters of a text that are compared; a tag may hold 100,000."""
+"""The number of characters of a text that are compared; a tag may have 100,000 characters."""
 _MAX_PEOPLE: Final = 12
 _MAX_WORDS: Final = 4
-"""The most words of a name that an account may abbreviate."""
+"""The maximum number of words in a name that an account may abbreviate."""
 _MIN_LENGTH_WITH_TYPO: Final = 7
-"""Letters of the shortest name for which a name that differs in one letter counts as a misspelling."""
+"""The minimum number of letters in a name for which a difference of one letter counts as a misspelling."""
 _MIN_ABBREVIATION: Final = 3
-"""The fewest letters of one word in an account that is not made of initials only: `adlov` is Ada Lovelace."""
+"""The minimum number of letters that an account has of at least one word, unless it consists of initials only: `adlov`
+is Ada Lovelace."""
 _MAX_LETTERS_OF_NUMBER: Final = 3
-"""The most letters of an account that counts as a staff number, such as `u123456`."""
+"""The maximum number of letters in an account that counts as a staff number, such as `u123456`."""
 
 _BRACKETS: Final = re.compile(r"[(\[<{]([^()\[\]<>{}]*)[)\]>}]")
 _SEPARATOR: Final = re.compile(r"[,;|/&+:\n]|\s[-–—]\s|\s(?:and|und|et|y|e|en)\s", re.IGNORECASE)
@@ -45,7 +46,7 @@ _LDAP_ATTRIBUTE: Final = re.compile(r"\b(?:cn|uid|ou|dc|o|c)=", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"\d+")
 _CAPITALIZED: Final = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*\.?")
 _TRANSLITERATION: Final = re.compile("(?<=[aou])e")
-"""`Müller` is `mueller` in accounts; both are compared as `muller`."""
+"""`Müller` is `mueller` in accounts; both spellings are compared as `muller`."""
 
 _TITLE: Final = re.compile("dr|prof|mr|mrs|ms|mx|herr|frau|hr|fr|ing|dipl|phd|md|msc|mba|jr|sr")
 _PARTICLE: Final = re.compile("van|von|der|den|de|da|di|du|del|della|dos|la|le|el|al|bin|ibn|ten|ter|zu")
@@ -79,19 +80,19 @@ class _Spelling:
 class _Person:
     spellings: tuple[_Spelling, ...]
     has_full_name: bool
-    """Whether the text certainly names one person, not a role, a team or a part of a name."""
+    """Whether the text certainly names one person, and not a role, a team or only a part of a name."""
 
     def trust(self, spelling: _Spelling) -> _Sameness:
-        """Return how certainly a spelling belongs to this person: brackets after a name may name somebody else."""
+        """Return how certainly a spelling belongs to this person: a name in brackets may be somebody else."""
         return _Sameness.CERTAIN if spelling == self.spellings[0] or not self.has_full_name else _Sameness.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)
 class SamePerson:
-    """The fields that name the same person as an attestation."""
+    """The fields that name the same person as an attestation does."""
 
     certain: tuple[str, ...]
-    """The fields that certainly name the same people: each person whom the attestation names is in one of them."""
+    """The fields that certainly name the same people: each person in the attestation is in one of these fields."""
     unclear: tuple[str, ...]
     """The fields that may name the same people."""
 
@@ -102,9 +103,9 @@ def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:
     Args:
         texts: the values of the fields that name people, without missing ones.
 
-    If several people attest, one other person is enough. The name must certainly be a person's, and must not be in a
-    field that names developers. `Ada Lovelace, Bob Stone` includes somebody else than the owner Ada; `Ada Lovelace,
-    Head of Risk` may be only Ada. Other attestations are compared by the same rule, each by itself.
+    If several people attest, one person who is somebody else is enough. The text must certainly name a person, and this
+    person must not be in a field that names developers. `Ada Lovelace, Bob Stone` includes somebody else than the owner
+    Ada; `Ada Lovelace, Head of Risk` may be only Ada. Each other attestation is compared separately, by the same rule.
     """
     if texts.keys().isdisjoint(ATTESTING_FIELDS):
         return {}
@@ -166,7 +167,7 @@ def _is_list_of_people(text: str) -> bool:
 
 
 def _without_comma(entry: str) -> str:
-    """Return an entry such as `Stone, Bob` in the order `Bob Stone`."""
+    """Return an entry such as `Stone, Bob` as `Bob Stone`."""
     surname, comma, given_name = (part.strip() for part in entry.partition(","))
     name = f"{given_name} {surname}"
     return name if comma and _is_full_name(name) else entry
@@ -195,7 +196,7 @@ def _spelling(text: str) -> _Spelling | None:
 
 
 def _is_full_name(text: str) -> bool:
-    """Return whether a text is a person's full name, or an address made of one: `Ada Lovelace`, `ada.lovelace@…`."""
+    """Return whether a text is a full name, or an address that contains one: `Ada Lovelace`, `ada.lovelace@…`."""
     if "@" in text:
         words = split_words(text.split("@", 1)[0])
         return len(words) > 1 and all(word.isalpha() and not _ROLE_WORD.fullmatch(word) for word in words)
@@ -233,7 +234,7 @@ def _sameness(person: _Person, other: _Person) -> _Sameness:
 
 
 def _may_be_a_typo(name: str, other: str) -> bool:
-    from rapidfuzz.distance import OSA  # imports forty modules, which a sync without new records does not need
+    from rapidfuzz.distance import OSA  # loads forty modules, which a sync without new records does not need
 
     return OSA.distance(name, other) <= 1
 
@@ -254,13 +255,13 @@ def _sameness_of_names(name: tuple[str, ...], other: tuple[str, ...]) -> _Samene
 
 
 def _are_compatible(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether each word of the shorter list begins a word of the longer, or vice versa: `A.`, `Alex`."""
+    """Return whether each word of the shorter list begins a word of the longer list, or vice versa: `A.`, `Alex`."""
     shorter, longer = sorted((names, others), key=len)
     return all(any(word.startswith(other) or other.startswith(word) for other in longer) for word in shorter)
 
 
 def _sameness_of_account(account: str, words: Sequence[str]) -> _Sameness:
-    """Return whether an account consists of beginnings of a name's words: `alovelace`, `adal`, less surely `al`."""
+    """Return whether an account consists of beginnings of a name's words: `alovelace`, `adal`, less certainly `al`."""
     found = _Sameness.NONE
     for order in permutations(words[:_MAX_WORDS]):
         for lengths in _segmentations(account, order):

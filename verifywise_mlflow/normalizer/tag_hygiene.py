@@ -15,7 +15,8 @@ from verifywise_mlflow.normalizer.origin import SourceKind, ValueState
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, TAG_FIELDS
 
 _MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
-"""Characters of the shortest keys for which a difference of one letter, or of two, counts as a typo."""
+"""The minimum lengths of keys, in characters, for which a difference of one letter, or of two letters, counts as a
+typo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ValueUse:
 
     use: KeyUse
     value: str
-    """The text, cut after 201 characters: no known form is as long."""
+    """The text, cut after 201 characters. No known form is that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class TagHygiene:
     no_values: tuple[NoValue, ...]
     unmapped: tuple[UnknownKey, ...]
     read_keys: int
-    """The number of distinct keys that the mapping understands; each kind of object counts separately."""
+    """The number of distinct keys that the mapping covers; each kind of object counts separately."""
     is_cut: bool
     """Whether the least used keys or values are missing, because there are more than are examined."""
 
@@ -114,7 +115,7 @@ def _is_known_key(key: str, index: MappingIndex) -> bool:
 
 
 def _field_to_assess(use: ValueUse, index: MappingIndex) -> str | None:
-    """Return the field that a value fills; None if the field accepts every text."""
+    """Return the field that a value fills; None if this field accepts every text."""
     meaning = index.key_meaning(use.use.key)
     if meaning is None or meaning.is_weak:
         return None
@@ -135,7 +136,7 @@ def _state(use: ValueUse, field: str, index: MappingIndex) -> ValueState | None:
 
 
 def _is_answer(use: ValueUse, index: MappingIndex) -> bool:
-    """Return whether the text is a yes or a no under a key that expects one."""
+    """Return whether the text is a yes or a no under a key that expects yes or no."""
     meaning = index.key_meaning(use.use.key)
     return bool(meaning and meaning.yes_no) and index.parse_yes_no(use.value.strip()) is not None
 

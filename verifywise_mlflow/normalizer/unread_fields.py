@@ -1,7 +1,7 @@
 """Determines the fields of a record that depend on an object that could not be read.
 
-A field without a value means that MLflow shows no value only if all objects that could have one were read. Otherwise
-the value is unknown, and the verdict of a rule that needs it is ``not read``.
+If all objects that could have a value for a field were read, a field without a value means that MLflow shows no value.
+Otherwise, the value is unknown, and the verdict of a rule that needs the value is ``not read``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {
     "alias": ("model",),
     "run": ("run",),
     "run tag": ("run",),
-    "experiment": ("experiment", "run", "logged model"),  # the run names it, else the logged model
+    "experiment": ("experiment", "run", "logged model"),  # named by the run, else by the logged model
     "logged model": ("logged model",),
     "logged model tag": ("logged model",),
     "artifact": ("files",),
     "lifecycle stage": ("version", "model"),
     "config": (),
 }
-"""Value source to the objects that must be read to know its value."""
+"""Value source to the objects that must be read to determine its value."""
 
 COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
     "model_name": ("version",),
@@ -54,12 +54,13 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
     "artifact_manifest": ("files",),
     "evidence_files": ("files",),
 }
-"""Field to its objects, for the fields that ``normalize`` fills from objects instead of, or before, value sources."""
+"""Field to its objects, for the fields that ``normalize`` fills from objects, either instead of value sources or before
+them."""
 
 
 _OBJECTS_ABOUT_USE: Final = ("version", "model")
-"""The objects that decide whether a version is in use. The run is left out, although its tag may state a stage: that is
-rare, and otherwise no rule on use could exclude a version whose run was purged."""
+"""The objects that decide whether a version is in use. The run is left out, although its tag may state a stage. Such a
+tag is rare. If the run were listed, no rule on use could exclude a version whose run was purged."""
 _COLLECTIONS = (FieldType.JSON_OBJECT, FieldType.JSON_LIST)
 
 
@@ -90,8 +91,8 @@ def unread_objects(
     Args:
         reasons: pairs of the kind of an object and a sentence on what could not be read.
         record: the record, built without these objects.
-        origins: the origins of its values.
-        index: the mapping, which says which objects a field may come from.
+        origins: the origins of the values of the record.
+        index: the mapping, which determines the objects that a field may come from.
     """
     sentences: dict[ObjectKind, list[str]] = {}
     for kind, sentence in reasons:
@@ -127,7 +128,7 @@ def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin 
         # The first value of any source counts.
         return field not in FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
     if field == "generative_evaluation" and kind == "files":
-        return may_be_read(value)  # files may show that a model is generative, which causes its assessments to be read
+        return may_be_read(value)  # files may show that a model is generative; then its assessments are read
     if spec.type in _COLLECTIONS:
         return True  # a list may lack an entry
     return origin is not None and kind in _objects_of(_sources_before(origin, index.value_sources(field)))
@@ -145,7 +146,7 @@ def _sources_before(origin: TextOrigin, sources: Sequence[ValueSource]) -> Itera
 
 def _is_source_of(origin: TextOrigin, source: ValueSource) -> bool:
     kind = "logged model" if source.source == "logged model tag" else source.source
-    # A source of synonyms has no system key: a source must name such a key.
+    # A source of synonyms never uses a system key, since a source must name such a key.
     has_key = not is_system_key(origin.key) if source.key is None else source.key == origin.key
     return kind == origin.source and has_key
 

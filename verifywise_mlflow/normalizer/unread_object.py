@@ -1,4 +1,4 @@
-"""An object of a version that could not be read. Rules use its kind, people read its sentences."""
+"""An object of a version that could not be read. Rules use the kind of the object; people read its sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UnreadObject:
     sentences: tuple[str, ...]
     """What could not be read, and why."""
     fields: tuple[str, ...] = ()
-    """The fields of the record whose unknown value may become known once the object is read."""
+    """The fields of the record whose values are unknown and may become known once the object is read."""
 
 
 def unread_objects_from_json(stored: Iterable[Mapping[str, object]]) -> tuple[UnreadObject, ...]:

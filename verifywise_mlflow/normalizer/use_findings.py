@@ -1,7 +1,7 @@
 """Findings about aliases and statuses that may hide that a version is in use.
 
-Rules about use apply to versions in production and to those whose deployment status says that they are deployed, at
-least in part. An alias that nobody can interpret, and traffic without a stage, are therefore reported.
+Rules about use apply to versions in production, and to versions whose deployment status states that they are at least
+partly deployed. So an alias that cannot be interpreted and traffic without a stage are reported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def use_findings(
         aliases: the aliases that point to the version.
         index: the tenant's mapping.
         stage: the lifecycle stage of the record.
-        deployment: its deployment status.
+        deployment: the deployment status of the version.
     """
     if stage.value != "production":
         for alias in aliases:

@@ -1,1 +1,1 @@
-"""The tag mapping: which keys and values of a customer stand for which field and normal form."""
+"""The tag mapping: the fields and normal forms that a customer's keys and values mean."""

@@ -1,6 +1,6 @@
 """Normalization of values: `High-Risk`, `HIGH` and `high risk` have one normal form.
 
-A value is matched as a whole: without dates and filler words, it must be one of the known spellings of a form. Matching
+A value is matched as a whole. After dates and filler words are removed, it must be a known spelling of a form. Matching
 a part would be wrong, since `not done`, `incomplete` and `no PII` contain their opposite.
 """
 
@@ -14,7 +14,8 @@ from verifywise_mlflow.normalizer.mapping.dates import strip_dates
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
 
 MAX_VALUE_LENGTH: Final = 200
-"""Characters of the longest value that is matched. No category needs more; a tag may hold 100,000."""
+"""The maximum length of a value that is matched, in characters. No category needs more; a tag may have 100,000
+characters."""
 
 
 class NormalFormReader:

@@ -1,4 +1,4 @@
-"""Finds dates in free text, such as `DPIA done 2026-03-01` and `approved Q1 2026`, but no ambiguous or planned ones."""
+"""Finds dates in free text, such as `DPIA done 2026-03-01` or `approved Q1 2026`; not ambiguous or planned dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _MAX_TEXT_LENGTH = 200
-"""Characters of a text that are searched for a date; a tag may hold 100,000."""
+"""The number of characters of a text that are searched for a date; a tag may have 100,000 characters."""
 
 _MONTH = rf"(?:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
 _DATE = re.compile(
@@ -32,8 +32,8 @@ _DATE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _DIGITS = re.compile(r"\d(?:[-./]\d|\d{3}(?!\d)(?<!\d{5})|(?<=q\d)\d{4})", re.IGNORECASE)
-"""A part that every date contains: two digits around a separator, a number of four digits, or the digits of ``Q12026``.
-Most texts have no such part, and this search takes a tenth of the time."""
+"""Every date contains one of these parts: two digits around a separator, a number of four digits, or the digits of
+``Q12026``. Most texts contain none of them, and this search takes a tenth of the time of a full search."""
 
 _DEADLINE = re.compile(
     r"""
@@ -45,7 +45,7 @@ _DEADLINE = re.compile(
 )
 """Words before a date that mark it as the date of a deadline or a plan, not of a finished action."""
 _MAX_WORDS_LENGTH = 40
-"""Characters before a date that are searched for the words of ``_DEADLINE``."""
+"""The number of characters before a date that are searched for the words of ``_DEADLINE``."""
 
 _DATED = re.compile(r"(?P<year>\d{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?")
 
@@ -55,9 +55,10 @@ class DateReading:
     """The date in a text."""
 
     dated: str | None = None
-    """As exact as the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; None if no date is certain."""
+    """The date, as exact as in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; None if no date is
+    certain."""
     problem: str | None = None
-    """Why a date in the text could not be read; None if the date could be read, or there is no date."""
+    """Why a date in the text could not be read; None if the date could be read, or if there is no date."""
 
 
 def strip_dates(text: str) -> str:
@@ -70,7 +71,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
 
     Args:
         text: the text as the customer wrote it; its first 200 characters are searched.
-        years_alone: whether ``2026`` is a date. In free text, it may as well be a part of a name.
+        years_alone: whether ``2026`` is a date. In free text, this number may also be a part of a name.
     """
     if not _DIGITS.search(text):
         return DateReading()
@@ -89,7 +90,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
 
 
 def days_of(dated: str) -> tuple[date, date] | None:
-    """Return the first and the last day that a date as in ``DateReading`` stands for; None for another text."""
+    """Return the first and the last day of a date in the form of ``DateReading``; None for another text."""
     match = _DATED.fullmatch(dated)
     if match is None:
         return None
@@ -132,7 +133,7 @@ def _read_match(match: re.Match[str]) -> DateReading:
 
 
 def _period(year: str, rest: str = "") -> DateReading:
-    # int() also reads the digits of other scripts; what is stored has ASCII digits, so that dates can be compared.
+    # int() also reads the digits of other scripts. Stored dates have ASCII digits, so that they can be compared.
     return DateReading(f"{int(year):04}{rest}") if int(year) else DateReading(problem="has the year 0")
 
 
@@ -144,7 +145,7 @@ def _day(year: str, month: int, day: int) -> DateReading:
 
 
 def _day_in_unknown_order(year: str, first: int, second: int) -> DateReading:
-    """Read 13/03/2026 and 03/13/2026. 01/03/2026 is ambiguous: January in one country, March in another."""
+    """Read 13/03/2026 and 03/13/2026. 01/03/2026 is ambiguous: it is in January in one country, in March in another."""
     if len(year) != 4:
         return DateReading(problem="has no four-digit year")
     readings = {reading.dated for reading in _possible_days(year, first, second)}

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import Final
 
 MAX_KEY_LENGTH = 250
-"""Characters of the longest key: MLflow's own maximum for a tag key. A longer key from a server is ignored."""
+"""The maximum length of a key, in characters: MLflow's own maximum for a tag key. A longer key from a server is
+ignored."""
 
 _MAX_CACHED_LENGTH: Final = 100
-"""Characters of the longest text whose words are cached. The server decides how many texts there are, and how long."""
+"""The maximum length, in characters, of a text whose words are cached. The server decides how many texts there are, and
+how long they are."""
 _SYSTEM_PREFIX = "mlflow."
 _MAX_NAMESPACE_WORDS = 4
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -39,7 +41,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in _SEPARATOR.split(_ACCENT.sub("", folded)) if word)
 
 
-# One text is compared several times in a row: with the forms of its field, without its date, with the placeholders.
+# One text is compared several times in a row: with the forms of its field, after its date was removed, and with the
+# placeholders.
 _cached_words = lru_cache(maxsize=4096)(_words)
 
 

@@ -1,4 +1,4 @@
-"""A lookup index over a tag mapping: built once, used for every tag of every version."""
+"""A lookup index over a tag mapping. It is built once and used for every tag of every version."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ValueReading(NamedTuple):
     state: ValueState | None
     """Why the text is not a value; None if it is a value, such as a normal form."""
     form: str | None
-    """The normal form of the text; None if it is unknown or in doubt, and for a field without normal forms."""
+    """The normal form of the text. None if the form is unknown or in doubt, and for a field without normal forms."""
 
 
 _FREE_TEXT: Final = ValueReading(None, None)
@@ -40,9 +40,9 @@ class KeyMeaning:
 
     field: str
     rank: int
-    """The key's position among the field's keys, or among its yes/no keys; 0 is the best."""
+    """The key's position among the field's keys or yes/no keys; 0 is the best."""
     yes_no: YesNoKey | None = None
-    """The normal forms for yes and no; None if the key is not a yes/no key."""
+    """The normal forms for yes and for no; None if the key is not a yes/no key."""
     is_weak: bool = False
     """Whether the key counts only with a value of a known form."""
 
@@ -81,7 +81,7 @@ class MappingIndex:
             field: ValueStateReader(field, mapping.value_states.get(ANY_FIELD, {}), mapping.value_states.get(field, {}))
             for field in MAY_LACK_VALUE
         }
-        # A tag may contain the stage's alias name; the spellings for tags take precedence.
+        # A tag may contain an alias name of a stage. The spellings for tags take precedence.
         self._alias_reader = NormalFormReader(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
         self._related_forms = mapping.related_fields
         self._evaluation_pattern = _evaluation_pattern(mapping)
@@ -98,11 +98,11 @@ class MappingIndex:
         return self._precedence.get(field, ())
 
     def is_from_synonyms_alone(self, field: str) -> bool:
-        """Return whether only tags whose key is a synonym of the field can fill the field."""
+        """Return whether the field can be filled only by tags whose key is a synonym of the field."""
         return field in self._fields_from_synonyms_alone
 
     def _stage_of_alias(self, alias: str) -> str | None:
-        """Return the lifecycle stage that an alias stands for, also for ``prod-eu`` and ``champion_v2``."""
+        """Return the lifecycle stage that an alias implies, even an alias such as ``prod-eu`` or ``champion_v2``."""
         exact = self._stages.get(fold(alias))
         return exact if exact is not None else self._stages.get("".join(self._distinctive_words(alias)))
 
@@ -142,7 +142,7 @@ class MappingIndex:
     def field_of_value(self, meaning: KeyMeaning, value: str) -> str:
         """Return the field that a key's value fills: a related field if the value has a form of that field only."""
         related = self._related_forms.get(meaning.field)
-        # A single character is a form of a tier, and could be anything under another key.
+        # A single character is a form of a tier, but could have any meaning under another key.
         if not related or len(fold(value)) < 2 or self.normal_form(meaning.field, value) is not None:
             return meaning.field
         if meaning.yes_no and self.parse_yes_no(value) is not None:
@@ -152,7 +152,7 @@ class MappingIndex:
         )
 
     def parse_yes_no(self, value: str) -> bool | None:
-        """Return True for a value that means yes, False for no, None for any other."""
+        """Return True for a value that means yes, False for a value that means no, and None for any other value."""
         folded = fold(value)
         return True if folded in self._yes else False if folded in self._no else None
 
@@ -164,7 +164,7 @@ class MappingIndex:
         """Return the meaning of a text as a value of a field."""
         if field not in self._state_readers and field not in self._form_readers:
             return _FREE_TEXT
-        # The text is cut, so that the cache holds no texts of 100,000 characters. No form is longer than what stays.
+        # The text is cut, so that the cache holds no texts of 100,000 characters. No form is longer than the cut text.
         return self._cached_reading(field, value[: MAX_TEXT_LENGTH + 1])
 
     def _reading(self, field: str, value: str) -> ValueReading:
@@ -175,7 +175,7 @@ class MappingIndex:
         reader = self._state_readers.get(field)
         if reader is None:
             return None
-        # A doubt whether a version is deployed must leave the rules on use undecided, like an unknown text.
+        # A doubt whether a version is deployed must leave the rules on use undecided, as an unknown text does.
         if reader.is_doubted(value):
             return None if field == "deployment_status" else ValueState.PLACEHOLDER
         return reader.read(value)
@@ -203,7 +203,7 @@ class MappingIndex:
 
 @lru_cache(maxsize=64)
 def mapping_index(mapping: TagMapping) -> MappingIndex:
-    """Return the index of a mapping, built once per mapping."""
+    """Return the index of a mapping. It is built once per mapping."""
     return MappingIndex(mapping)
 
 
@@ -215,7 +215,7 @@ def _meanings(mapping: TagMapping) -> Iterable[tuple[str, KeyMeaning]]:
         for rank, key in enumerate(keys, start=len(mapping.synonyms.get(field, ()))):
             yield fold(key), KeyMeaning(field, rank, is_weak=True)
     for field, yes_no_keys in mapping.questions.items():
-        # If two keys of one field both say yes, the graver form counts; NORMAL_FORMS lists it first.
+        # If two keys of one field both have the value yes, the more severe form counts. NORMAL_FORMS lists it first.
         forms = NORMAL_FORMS[field]
         for key, yes_no in yes_no_keys.items():
             yield fold(key), KeyMeaning(field, forms.index(yes_no.affirmative or forms[-1]), yes_no)

@@ -2,9 +2,9 @@
 
 The chosen candidate's ``Origin`` (``normalizer/origin.py``) is the provenance of the value.
 
-A text that is not a value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner:
-TBD` on a version does not hide the team that its model names. An attestation is different: a rejection or a pending
-state in the nearest source counts, and no approval elsewhere replaces it.
+A text that is not a value (``ValueState``) counts as missing. So a real value of a later source is used: `owner: TBD`
+on a version does not hide the team that the model names. An attestation is different: if the nearest source has a
+rejection or a pending state, this counts, and no approval from another source replaces it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ _DENIALS: Final = frozenset({ValueState.NEGATIVE, ValueState.FAILED})
 
 @value_object
 class Candidate:
-    """The value that one source gives for a field."""
+    """The value that one source has for a field."""
 
     value: str
-    """The normal form, else the text as written. If the origin has a state, the field is null."""
+    """The normal form, or the text as written if there is no normal form. If the origin has a state, the field is
+    null."""
     origin: Origin
     is_known: bool = True
-    """False if the field has a closed set of values, and the text is not recognized as one of them."""
+    """False if the field has a closed set of values and the text is not recognized as one of these values."""
     date_problem: str | None = None
-    """Why the date in the text could not be read for certain."""
+    """Why the date in the text could not be read with certainty."""
 
 
 @value_object
@@ -45,7 +46,7 @@ class Resolution:
 
 
 UNDECLARED: Final = Resolution()
-"""Nothing states the field."""
+"""No source has a value for the field."""
 
 
 def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
@@ -54,13 +55,14 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     An unknown value stays as written, so that a person can read it. An unknown lifecycle stage counts only if nothing
     else states the stage, and only in a version's tag whose key is about a stage: ``environment: py311`` on a run is
     not a stage. Conflicts are reported only for fields with normal forms: two free texts can differ in wording alone.
-    A default of the tenant's settings conflicts with nothing: it exists for versions about which MLflow says nothing.
+    A default in the tenant's settings never conflicts with a value: it exists for versions for which MLflow shows no
+    value.
     """
     if not candidates:
         return UNDECLARED
     first = candidates[0]
     if len(candidates) == 1 and first.is_known and not (first.origin.state or first.date_problem):
-        return Resolution(first.value, first.origin)  # the case of most fields: the steps below would find nothing
+        return Resolution(first.value, first.origin)  # the case for most fields: the steps below would find nothing
     findings = [
         Finding(
             "unknown value",

@@ -81,7 +81,7 @@ class _Section(BaseModel):
 
 
 class YesNoKey(_Section):
-    """A key whose value is yes or no, such as ``contains_pii``, and the normal form for each. None: no meaning."""
+    """A key whose value is yes or no, such as ``contains_pii``, and the normal form for each. None means no form."""
 
     affirmative: str | None = None
     negative: str | None = None
@@ -95,7 +95,7 @@ class YesNoWords(_Section):
 
 
 class TagMapping(_Section):
-    """The meanings of keys, values and alias names. The default mapping's files explain and fill each section."""
+    """The meanings of keys, values and alias names. The files of the default mapping explain each section."""
 
     namespaces: tuple[Word, ...] = ()
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
@@ -104,13 +104,14 @@ class TagMapping(_Section):
     key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
     precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
     replace_precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
-    """Field to the sources that replace those of the extended mapping, instead of taking precedence over them."""
+    """Field to its sources. They replace the sources of the extended mapping, instead of taking precedence over
+    them."""
     defaults: Mapping[DefaultableField, Word] = Field(default_factory=dict)
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
     related_fields: Mapping[ClosedField, Mapping[ClosedField, tuple[Word, ...]]] = Field(default_factory=dict)
-    """Field to the related fields, with their forms, that a value under the field's keys may fill instead."""
+    """Field to related fields with their forms. A value under the field's keys may fill a related field instead."""
     value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
     """Field and value state to the words and globs of texts that are not values."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
@@ -170,10 +171,11 @@ class TagMapping(_Section):
             yield from keys.get(field, ())
 
     def extended_by(self, other: TagMapping) -> TagMapping:
-        """Return this mapping with another's entries before its own.
+        """Return this mapping with the entries of another mapping before its own entries.
 
-        The other's meaning of a word overrides this mapping's: the word is removed wherever this mapping had it. Most
-        tenants have no mapping, so nothing is joined: validating a joined mapping takes as long as two stages.
+        The other mapping's meaning of a word overrides the meaning in this mapping: the word is removed wherever this
+        mapping had it. Most tenants have no mapping. Then nothing is joined, since validating a joined mapping takes as
+        long as two stages.
         """
         if other == TagMapping():
             return self
@@ -240,7 +242,7 @@ class TagMapping(_Section):
 
 @cache
 def default_mapping() -> TagMapping:
-    """Return the default mapping, which a tenant's own extends."""
+    """Return the default mapping, which a tenant's own mapping extends."""
     return TagMapping.model_validate({**_packaged("mapping.yaml"), "value_states": _packaged("value_states.yaml")})
 
 
@@ -265,7 +267,7 @@ def _merge(
     second: Mapping[_Name, tuple[str, ...]],
     claimed: Collection[str] | None = None,
 ) -> dict[_Name, tuple[str, ...]]:
-    """Join two lists per name, without the ``claimed`` words of ``second`` (default: every word in ``first``)."""
+    """Join two lists per name. The ``claimed`` words (default: every word in ``first``) are left out of ``second``."""
     if claimed is None:
         claimed = {fold(word) for words in first.values() for word in words}
     return {

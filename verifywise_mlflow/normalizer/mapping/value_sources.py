@@ -22,10 +22,10 @@ ValueSourceKind: TypeAlias = Literal[
     "lifecycle stage",
     "config",
 ]
-"""The kinds of sources; ``config`` means ``mapping.defaults`` in the tenant's settings, ``lifecycle stage`` the stage
-of the record, regardless of its own source.
+"""The kinds of sources. ``config`` means ``mapping.defaults`` in the tenant's settings. ``lifecycle stage`` means the
+stage of the record, regardless of the source of the stage.
 
-In an ``Origin``, a logged model's attributes and its tags both have the source ``logged model``.
+In an ``Origin``, both the attributes and the tags of a logged model have the source ``logged model``.
 """
 
 SOURCE_ATTRIBUTES: Final[Mapping[ValueSourceKind, tuple[str, ...]]] = {
@@ -44,7 +44,7 @@ HINTS: Final = frozenset(
         *(("artifact", key) for key in ("MLmodel flavors", "MLmodel tasks", "packages")),
     }
 )
-"""The attributes that may hold any text, so that only a text with a normal form counts for a field."""
+"""The attributes that may have any text. Only a text with a normal form counts for a field."""
 
 TAG_SOURCES: Final[tuple[ValueSourceKind, ...]] = ("version tag", "model tag", "run tag", "logged model tag")
 
@@ -53,8 +53,8 @@ class ValueSource(BaseModel):
     """One source of a field's value.
 
     In YAML: ``version tag`` (any synonym of the field), ``alias``, ``config``, ``{run tag: mlflow.user}`` (exactly that
-    key), ``{run: user_id}`` (an attribute) or ``{highest of: [version tag, model tag]}`` (of these sources, the one
-    whose value comes first in the field's normal forms).
+    key), ``{run: user_id}`` (an attribute) or ``{highest of: [version tag, model tag]}`` (among these sources, the
+    source whose value comes first in the field's normal forms).
     """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)

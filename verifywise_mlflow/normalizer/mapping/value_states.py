@@ -1,8 +1,8 @@
 """Value states: texts that hold no value, such as `TBD`, `rejected by Ada`, `failed` and the account `root`.
 
-A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. Its
-head, the part before a bracket or a punctuation mark, is matched as well: `n/a (see wiki)`. Longer forms, such as
-`rejected *`, are globs in value_states.yaml.
+A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. The
+head of a text, which is the part before a bracket or a punctuation mark, is also matched: `n/a (see wiki)`. Longer
+forms, such as `rejected *`, are globs in value_states.yaml.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 
 ORDINARY: Final = "ordinary"
-"""The state that a mapping gives a text to make it a value, although another entry says that it is not a value."""
+"""The state by which a mapping makes a text a value although another entry states that the text is not a value."""
 ANY_FIELD: Final = "any"
 """The key in a mapping with the entries for all fields whose text may have a state."""
 
@@ -26,30 +26,33 @@ StateEntries = Mapping[str, Sequence[str]]
 """State to its words and globs."""
 
 MAX_TEXT_LENGTH: Final = 200
-"""Characters of a text that are matched; a tag may hold 100,000. A long text states a refusal at its beginning."""
+"""The number of characters of a text that are matched; a tag may have 100,000. A long text states a refusal at its
+beginning."""
 _LONGEST_AMBIGUOUS_SURNAME = 3
-"""The most letters of a head that counts as a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
+"""The maximum number of letters in a head that counts as a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
 
 _HEAD = re.compile(
     r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{;,!|\n]|:(?!/)|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL
 )
 _TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
-"""Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
+"""The syntax of a template that nobody has filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
 _QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
-"""A question mark at the end of a word. Within a word, it belongs to the word, as in an address with a query."""
+"""A question mark at the end of a word. A question mark within a word belongs to the word, as in an address with a
+query."""
 _PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
 _FEWEST_PARTS = 2
 _STATES_OF_PARTS = frozenset(ValueState) - {ValueState.GENERIC}
 _FEWEST_LETTERS_OF_WORD = 2
-"""Letters that make a text a word: without their dates, identifiers such as `F-2026-03` and `2026.1` have fewer."""
+"""The minimum number of letters in a word. After dates are removed, identifiers such as `F-2026-03` and `2026.1` have
+fewer letters."""
 _GLOB = re.compile(r"[*?]")
 
 
 class ValueStateReader:
-    """The texts without a value of one field."""
+    """Recognizes the texts that are not values of one field."""
 
     def __init__(self, field: str, general: StateEntries, own: StateEntries) -> None:
-        """Store the entries of a mapping for all fields, and those for this field, which take precedence."""
+        """Store the entries of a mapping for all fields and for this field. The latter take precedence."""
         spec = FIELD_SPECS[field]
         self._names_people = spec.names_people
         self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)
@@ -108,10 +111,10 @@ class ValueStateReader:
         return None if state == ValueState.GENERIC else state
 
     def _state_of_each_part(self, text: str) -> str | None:
-        """Return the state of a text such as `none / none` or `TBD TBC`, of which no part is a value."""
+        """Return the state of a text such as `none / none` or `TBD TBC`, if no part of the text is a value."""
         first = fold(_PARTS.split(text, maxsplit=1)[0])
         if first and self._words.get(first) not in _STATES_OF_PARTS:
-            return None  # the case of most texts
+            return None  # this is the case for most texts
         states: list[str] = []
         for part in _PARTS.split(text):
             if folded := fold(part):
@@ -123,7 +126,7 @@ class ValueStateReader:
 
 
 def _is_repetition(folded: str) -> bool:
-    """Return whether a text repeats one character, as in `aaaa`. `AA` may be an abbreviation."""
+    """Return whether a text repeats one character, as in `aaaa`. `AA` is not counted: it may be an abbreviation."""
     return len(folded) > 2 and folded.count(folded[0]) == len(folded)
 
 
