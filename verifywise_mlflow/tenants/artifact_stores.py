@@ -44,9 +44,9 @@ _SCHEMES = {
 
 class _Store(ConfigSection):
     prefix: str
-    """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
+    """The URI of a folder, as MLflow writes it. The folder may be read with everything below it."""
     prefer: Literal["served", "direct"] = "served"
-    """How to read files that the tracking server also serves: through it, or directly."""
+    """How to read files that the tracking server also serves: through the tracking server, or directly."""
 
     @field_validator("prefix")
     @classmethod
@@ -69,7 +69,7 @@ class _RemoteStore(_Store):
     allow_private_network: bool = False
     """Whether the store may have a private, loopback or link-local address."""
     ca_bundle: AbsolutePath | None = None
-    """PEM file of the authorities to trust instead of the system's."""
+    """PEM file of the authorities to trust instead of the system's authorities."""
 
     def _network(
         self, base_uri: str, server: ConnectionSettings, credentials: Callable[[], RequestAuthenticator]
@@ -90,14 +90,14 @@ class S3Store(_RemoteStore):
     """A bucket of S3 or a compatible store. Without keys, requests are not signed."""
 
     endpoint: str | None = None
-    """Null: the AWS endpoint of the region."""
+    """The endpoint of the store. Null: the AWS endpoint of the region."""
     region: str = Field(default="us-east-1", pattern="^[a-z0-9-]+$")
     path_style: bool | None = None
     """Whether the URL has the bucket in the path or in the host name. Null: in the path if an endpoint is set."""
     access_key_id: SecretReference | None = None
     secret_access_key: SecretReference | None = None
     session_token: SecretReference | None = None
-    """For temporary credentials."""
+    """The session token of temporary credentials."""
 
     @field_validator("endpoint")
     @classmethod
@@ -156,16 +156,16 @@ class AzureStore(_RemoteStore):
     """A container of Azure Blob Storage. Access is by key, shared access signature or client secret, else anonymous."""
 
     endpoint: str | None = None
-    """Endpoint of the account's blob service. Null: the one that the prefix names."""
+    """The endpoint of the account's blob service. Null: the endpoint that the prefix names."""
     account_key: SecretReference | None = None
     sas_token: SecretReference | None = None
     """The query string of a shared access signature, with or without the question mark."""
     tenant_id: str | None = Field(default=None, pattern="^[A-Za-z0-9.-]+$")
-    """The directory (tenant) that the client is registered in."""
+    """The Microsoft directory (called tenant there) that the client is registered in."""
     client_id: str | None = Field(default=None, min_length=1)
     client_secret: SecretReference | None = None
     authority: str = "https://login.microsoftonline.com"
-    """The issuer of the client's tokens; national clouds have others."""
+    """The issuer of the client's tokens; national clouds have other issuers."""
 
     @field_validator("endpoint", "authority")
     @classmethod

@@ -50,7 +50,7 @@ class BasicCredentials(ConfigSection):
         return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
     def identity(self) -> str:
-        """Return the user name and the password's reference. A hash of the password would help to guess it."""
+        """Return the user name and the password's reference, but no hash of the password, which helps to guess it."""
         return f"basic {self.username} (password from {self.password})"
 
 
@@ -69,7 +69,7 @@ class BearerCredentials(ConfigSection):
         return f"Bearer {self.token.resolve()}"
 
     def identity(self) -> str:
-        """Return the token's reference and a fingerprint, which distinguishes one token from the next.
+        """Return the token's reference and a fingerprint, which distinguishes the token from its successor.
 
         Raises:
             SecretUnavailableError: the token cannot be resolved.
@@ -86,12 +86,12 @@ class OAuth2Credentials(ConfigSection):
     client_id: str = Field(min_length=1)
     client_secret: SecretReference
     scope: str | None = Field(default=None, min_length=1)
-    """Several scopes are separated by spaces."""
+    """The scope of the token. Several scopes are separated by spaces."""
     audience: str | None = Field(default=None, min_length=1)
     client_authentication: Literal["basic", "post"] = "basic"
     """The place of the secret in the token request: a header, or the form fields."""
     ca_bundle: AbsolutePath | None = None
-    """PEM file of the authorities to trust for the issuer, instead of the system's and of the tenant's ``tls``."""
+    """PEM file of the authorities to trust for the issuer, instead of those of the system and the tenant's ``tls``."""
 
     @field_validator("token_uri")
     @classmethod
@@ -111,7 +111,7 @@ class SigV4Credentials(ConfigSection):
     access_key_id: SecretReference
     secret_access_key: SecretReference
     session_token: SecretReference | None = None
-    """For temporary credentials."""
+    """The session token of temporary credentials."""
     arn: str | None = None
     """ARN of a SageMaker tracking server or MLflow app, from which ``region`` and ``service`` get their defaults."""
     region: str | None = Field(default=None, pattern="^[a-z0-9-]+$")
@@ -141,7 +141,7 @@ class SigV4Credentials(ConfigSection):
         return region, self.service or (server.service if server else "sagemaker-mlflow")
 
     def identity(self) -> str:
-        """Return the access key's id, or its fingerprint if it does not look like an id, and the secret's reference.
+        """Return the access key's id and the secret's reference. An id of unusual form is replaced by its fingerprint.
 
         Raises:
             SecretUnavailableError: the id cannot be resolved.

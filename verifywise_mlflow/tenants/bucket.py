@@ -17,16 +17,16 @@ class WritableBucket(ConfigSection):
     uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?$")
     """The URI of the bucket and of the path below which objects are written."""
     endpoint: str | None = None
-    """Null: the AWS endpoint of the region."""
+    """The endpoint of the store. Null: the AWS endpoint of the region."""
     region: str = Field(default="us-east-1", pattern="^[a-z0-9-]+$")
     path_style: bool | None = None
     """Whether the bucket is in the path or in the host name. Null: in the path if an endpoint is set."""
     access_key_id: SecretReference
     secret_access_key: SecretReference
     session_token: SecretReference | None = None
-    """For temporary credentials."""
+    """The session token of temporary credentials."""
     allow_private_network: bool = False
-    """Whether the store may have a private, loopback or link-local address, and an unencrypted one."""
+    """Whether the store may have a private, loopback or link-local address, and an unencrypted address (``http``)."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
 

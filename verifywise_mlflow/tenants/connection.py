@@ -51,7 +51,7 @@ def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) ->
 
 
 def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
-    """Return a connection to the tenant's server, which redacts what it returns and its errors: ``RedactingReader``.
+    """Return a connection to the tenant's server that redacts its results and its errors: a ``RedactingReader``.
 
     Args:
         tenant: The tenant.

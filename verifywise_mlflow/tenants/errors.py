@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TenantsFileError(ValueError):
-    """tenants.yaml or a variable about it cannot be used. The message has a line per problem, with what to correct."""
+    """tenants.yaml or a variable about it cannot be used. The message has one line per problem, with the correction."""
 
 
 class SecretUnavailableError(LookupError):

@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from verifywise_mlflow.tenants.intervals import Intervals
 
 GRACE = timedelta(minutes=10)
-"""Added to the two intervals after which a stage is stale: time for the run queue and for the sync itself."""
+"""The time for the run queue and for the sync itself. It is added to the two intervals after which a stage is stale."""
 
 _MAX_INTERVAL = timedelta(days=36_500)
-"""The longest interval for the computation: twice the longest that ``timedelta`` allows would overflow."""
+"""The longest interval that is used in the computation: twice the maximum of ``timedelta`` overflows."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageFreshness:
-    """When a stage was last completed, and whether that is too long ago."""
+    """When a stage was last completed, and whether this was too long ago."""
 
     stage: str
     last_completed_at: datetime | None
-    """None: never."""
+    """None if the stage was never completed."""
     is_stale: bool
 
 
@@ -36,9 +36,9 @@ def stage_freshness(
     """Return the freshness of each stage.
 
     Args:
-        last_completed: when each stage was last completed, in UTC; None if never.
+        last_completed: when each stage was last completed, in UTC; None for a stage that was never completed.
         intervals: the tenant's intervals.
-        known_since: when the tenant was added; the age of a stage that was never completed counts from then.
+        known_since: when the tenant was added; the age of a stage that was never completed counts from this time.
         now: the current time.
     """
     max_age = stale_after(intervals)

@@ -13,8 +13,8 @@ FRAMING_HEADERS: Final = frozenset(
         *("content-length", "content-type", "content-encoding", "accept-encoding"),
     )
 )
-"""Headers that may not be added, in lower case. Most are about framing and encoding: the client sets them itself, and a
-second value could contradict it."""
+"""Headers that may not be added, in lower case. Most of them concern framing and encoding: the client sets these
+headers itself, and a second value could contradict the first value."""
 
 
 def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instead: str) -> None:
@@ -22,7 +22,7 @@ def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instea
 
     Args:
         names: The names.
-        reserved: Names in lower case that must not be added.
+        reserved: Other names that must not be added, in lower case.
         instead: What to do instead, for the error.
 
     Raises:

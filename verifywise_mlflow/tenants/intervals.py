@@ -32,19 +32,19 @@ class Intervals(ConfigSection):
     """How old stored data may become before it is read again."""
 
     poll: Interval = timedelta(minutes=1)
-    """For the poll of the timestamps of the newest version and, if prompts are stored, of the newest prompt: one
-    request each."""
+    """The interval of polls for the timestamps of the newest version and, if prompts are stored, of the newest prompt.
+    Each timestamp takes one request."""
     listing: Interval = timedelta(minutes=5)
-    """For the listings of models, versions and prompts: one request per 1,000 models, one per 10,000 versions, and one
-    or two for prompts."""
+    """The interval of listings of models, versions and prompts. They take one request per 1,000 models, one request per
+    10,000 versions, and one or two requests for prompts."""
     reconcile: Interval = timedelta(hours=1)
-    """For reading all linked runs: changes of their tags and metrics change no timestamp in MLflow."""
+    """The interval for reading all linked runs: changes of their tags and metrics change no timestamp in MLflow."""
     rehash: Interval = timedelta(days=1)
-    """For hashing the artifacts of unchanged versions in production again."""
+    """The interval for hashing the artifacts of unchanged versions in production again."""
     rehash_non_production: Interval = timedelta(days=30)
-    """For hashing the artifacts of all other unchanged versions again."""
+    """The interval for hashing the artifacts of all other unchanged versions again."""
     stale_after: Interval | None = None
-    """How long after its last completion a stage is stale. Null: twice ``reconcile`` plus ten minutes."""
+    """The time after its last completion at which a stage becomes stale. Null: twice ``reconcile`` plus ten minutes."""
 
     @model_validator(mode="after")
     def _is_stale_only_after_a_missed_reconcile(self) -> Intervals:

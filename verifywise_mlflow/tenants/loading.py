@@ -41,7 +41,9 @@ def tenants_path() -> Path:
 
 
 def shared_waivers_path() -> Path | None:
-    """Return the path of ``waivers.yaml`` next to the tenants file; None if there is no such file, or no variable.
+    """Return the path of ``waivers.yaml`` next to the tenants file.
+
+    None if there is no such file, or if the environment variable is not set.
 
     A broken link counts as a file, so that reading it fails instead of withdrawing all waivers.
     """
@@ -49,7 +51,7 @@ def shared_waivers_path() -> Path | None:
 
 
 def shared_ai_systems_path() -> Path | None:
-    """Return the path of ``ai_systems.yaml`` next to the tenants file, as ``shared_waivers_path`` does."""
+    """Return the path of ``ai_systems.yaml`` next to the tenants file, with the rules of ``shared_waivers_path``."""
     return _shared_path("ai_systems.yaml")
 
 
@@ -60,11 +62,11 @@ def _shared_path(name: str) -> Path | None:
 
 
 def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
-    """Return the tenants of a file by name; the default file is the one that the environment names.
+    """Return the tenants of a file by name; by default, of the file that the environment names.
 
     Raises:
-        TenantsFileError: the environment names no file, or one that cannot be read; the file is not YAML, or describes
-            a tenant or the defaults wrongly; or a secret is not within its tenant's scope.
+        TenantsFileError: the environment names no file, the file cannot be read or is not YAML, the file describes a
+            tenant or the defaults wrongly, or a secret is not within its tenant's scope.
     """
     path = path or tenants_path()
     try:
@@ -114,8 +116,8 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
 def _defaults(path: Path, section: object) -> Mapping[str, object]:
     """Return the operator's settings for all tenants. Each setting is checked, even if every tenant overrides it.
 
-    Only sections that describe no server may have defaults: a tenant without an account or an address must not get
-    another tenant's by mistake.
+    Only sections that describe no server may have defaults: a tenant without an account or an address must not get the
+    account or address of another tenant by mistake.
     """
     if section is None:
         return {}
@@ -139,7 +141,7 @@ def _defaults(path: Path, section: object) -> Mapping[str, object]:
 def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
     """Return a tenant's settings, with the defaults for each setting that it leaves out, at every depth.
 
-    A tenant's list replaces the default list. Only files of frameworks are added to the default ones.
+    A tenant's list replaces the default list. Only files of frameworks are added to the default files.
     """
     both: dict[str, object] = {
         name: _merged(default, value)
@@ -153,7 +155,7 @@ def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[s
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong and where, without quoting more of the file than a duplicate key or a single character."""
+    """Return what is wrong and where. At most a duplicate key or a single character of the file is quoted."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply: write it flatter"
     if isinstance(error, yaml.reader.ReaderError):
@@ -193,7 +195,7 @@ def _error_sentences(path: Path, owner: str, error: ValidationError) -> list[str
         for section, kinds in _KINDS.items():
             if tuple(location[: len(section)]) == section:
                 corrections = _corrections(kinds)
-                # Pydantic adds the tag of a discriminated union to the location; it does not occur in the file.
+                # Pydantic adds the tag of a discriminated union to the location. This tag does not occur in the file.
                 if location[len(section) : len(section) + 1] and location[len(section)] in kinds:
                     del location[len(section)]
         field = ".".join(location) if location != ["tenant_id"] else "its name"

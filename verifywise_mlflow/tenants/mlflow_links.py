@@ -11,7 +11,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> str:
     """Return the URL of a version's page. People open it with their own access.
 
-    The routes are those of MLflow's user interface and, for Databricks, those that MLflow's client prints.
+    The routes are the routes of MLflow's user interface or, for Databricks, the routes that MLflow's client prints.
     """
     # Parentheses and quotes in a path could end a Markdown link.
     base = quote(tenant.tracking_uri, safe=":/%[]@,;=+&~")
@@ -23,8 +23,8 @@ def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> st
             return f"{base}/#mlflow/models/{_part(model_name)}/versions/{version_number}"
         case MlflowServer():
             workspace = f"?workspace={tenant.workspace}" if tenant.workspace else ""
-            # MLflow's pages decode the fragment twice, but MLflow's own links encode it once. Its links are therefore
-            # broken for a name with a percent sign. Observed in 2.22, 3.1 and 3.17.
+            # MLflow's pages decode the fragment twice, but MLflow's own links encode the fragment once. So MLflow's
+            # links are broken for a name with a percent sign (observed in 2.22, 3.1 and 3.17).
             name = _part(model_name).replace("%25", "%2525")
             return f"{base}/#/models/{name}/versions/{version_number}{workspace}"
 

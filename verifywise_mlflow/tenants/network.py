@@ -14,14 +14,14 @@ class Tls(ConfigSection):
     """TLS beyond the system's defaults. Verification cannot be switched off: name the CA instead."""
 
     ca_bundle: AbsolutePath | None = None
-    """PEM file of the authorities to trust instead of the system's."""
+    """PEM file of the authorities to trust instead of the system's authorities."""
     client_certificate: AbsolutePath | None = None
     """PEM file of the certificate that is presented to servers that require one."""
     client_key: AbsolutePath | None = None
     """PEM file of the certificate's key, unless the certificate's file contains the key."""
     strict: bool = True
-    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. A tenant's
-    setting applies to its server, token issuer and stores; each delivery target has a setting of its own."""
+    """Whether certificates must follow RFC 5280 to the letter; set false for older private authorities. The setting of
+    a tenant applies to its server, token issuer and stores. Each delivery target has a setting of its own."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Tls:
@@ -31,8 +31,8 @@ class Tls(ConfigSection):
 
 
 class Proxy(ConfigSection):
-    """A forward proxy. The tenant's is for its MLflow server, token issuer and stores, a delivery target's for this
-    target."""
+    """A forward proxy. A tenant's proxy is used for its MLflow server, token issuer and stores. The proxy of a delivery
+    target is used for this target."""
 
     uri: str
     """``http://host:port``. Requests to an https server pass through the proxy encrypted."""

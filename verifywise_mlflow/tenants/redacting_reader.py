@@ -1,7 +1,7 @@
 """A reader that redacts the texts that the tenant's settings deny, before anything is stored.
 
-It wraps the connection, so redacted texts never get into a row, a fingerprint, the audit trail or a log. Names and
-paths that are keys pass unchanged, and so do counts and the bytes of artifacts.
+It wraps the connection, so denied texts never get into a row, a fingerprint, the audit trail or a log. Names and paths
+that are keys pass unchanged, and so do counts and the bytes of artifacts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ K = TypeVar("K", bound=Hashable)
 class RedactingReader:
     """Applies a tenant's redaction settings to the texts that a reader returns, and to the errors that it raises.
 
-    The methods raise the same errors as the reader's.
+    The methods raise the same errors as the methods of the reader.
     """
 
     def __init__(self, open_reader: Callable[[], Reader], settings: RedactionSettings) -> None:
@@ -60,7 +60,7 @@ class RedactingReader:
 
     @cached_property
     def server(self) -> ServerInfo:
-        """What the server reports about itself. Each entry of the audit trail names its version."""
+        """What the server reports about itself. Each entry of the audit trail names the server's version."""
         return self._redactor.redact(self._reader.server)
 
     @property
@@ -81,7 +81,7 @@ class RedactingReader:
         return self._redacted_pages(self._reader.model_versions())
 
     def prompts(self) -> Listing[Prompt] | None:
-        """List every prompt of the registry; None if this kind of server has none that can be read."""
+        """List every prompt of the registry; None if prompts cannot be read from this kind of server."""
         with redacted_errors(self._redactor):
             listing = self._reader.prompts()
         return None if listing is None else self._read_listing(lambda: listing)
@@ -111,7 +111,7 @@ class RedactingReader:
             return self._redactor.redact(self._reader.model_version(name, number))
 
     def version_location(self, name: str, number: int) -> str | None:
-        """Return the location of a version's files, redacted like the source of a version."""
+        """Return the location of a version's files, redacted in the same way as the source of a version."""
         with redacted_errors(self._redactor):
             location = self._reader.version_location(name, number)
         return self._redactor.redact(ModelVersion(name, number, source=location)).source
@@ -144,7 +144,7 @@ class RedactingReader:
             return self._redactor.redact(self._reader.logged_model(model_id))
 
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
-        """List the logged models of the type agent in some experiments; None if the server offers none."""
+        """List the logged models of the type agent in some experiments; None if the server has no logged models."""
         with redacted_errors(self._redactor):
             listing = self._reader.agents(experiment_ids)
         return None if listing is None else self._read_listing(lambda: listing)

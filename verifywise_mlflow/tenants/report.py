@@ -11,7 +11,7 @@ from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, ht
 
 
 class Report(ConfigSection):
-    """The place where this tenant's report is written, which other tenants may share, and its address for people."""
+    """The place where this tenant's report is written, and its address for people. Tenants may share a place."""
 
     directory: AbsolutePath | None = None
     """The directory of the reports. A tenant's report is the folder in it with the tenant's name."""
@@ -33,7 +33,7 @@ class Report(ConfigSection):
         return self
 
     def folder_of(self, tenant_id: str) -> Path | None:
-        """Return the folder of a tenant's report; None if it is in a bucket."""
+        """Return the folder of a tenant's report; None if the report is in a bucket."""
         return self.directory / tenant_id if self.directory else None
 
     def address_of(self, tenant_id: str) -> str | None:

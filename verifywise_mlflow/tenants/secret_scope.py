@@ -1,7 +1,8 @@
 """The secrets that a tenant's settings may refer to: a directory or a prefix of variables per tenant.
 
 Without a scope, a section of ``tenants.yaml`` may refer to every variable and file that the process can read, including
-those of other tenants. The operator sets the scope outside of ``tenants.yaml``, for all tenants at once.
+the variables and files of other tenants. The operator sets the scope outside of ``tenants.yaml``, for all tenants at
+once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _PATTERN: Final = re.compile(r"file:/(?:[^{},]*/)?\{tenant\}/|env:(?:[A-Z_][A-Z0
 
 
 def secret_scope() -> tuple[str, ...]:
-    """Return the patterns of the environment; none if the variable is not set or empty.
+    """Return the patterns in the environment variable; no patterns if the variable is not set or empty.
 
     Raises:
         TenantsFileError: a pattern does not separate tenants.
@@ -41,8 +42,9 @@ def secret_scope() -> tuple[str, ...]:
 def out_of_scope(tenants: Mapping[str, BaseModel], patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each reference outside of its tenant's scope, with the tenant.
 
-    If the scopes of several tenants contain a reference, it belongs to the longest one: ``ACME_EU_TOKEN`` is not in the
-    scope of ``acme`` if there is a tenant ``acme_eu``. If two are equally long, it belongs to both tenants.
+    If the scopes of several tenants contain a reference, the reference belongs to the longest scope: ``ACME_EU_TOKEN``
+    is not in the scope of ``acme`` if there is a tenant ``acme_eu``. If two scopes are equally long, the reference
+    belongs to both tenants.
     """
     scopes = {name: tuple(_scope(pattern, name) for pattern in patterns) for name in tenants}
     for name, tenant in tenants.items():

@@ -1,4 +1,4 @@
-"""References to secrets. The configuration contains only references; a secret is read when it is used."""
+"""References to secrets. The configuration contains only references. A secret is read when it is used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SecretReference(RootModel[str]):
         """Return the secret. Line breaks at the end of a file are removed, because editors add them.
 
         Raises:
-            SecretUnavailableError: the variable is not set, the file cannot be read or is not UTF-8, or it is empty.
+            SecretUnavailableError: the variable is not set or empty, or the file is empty, not UTF-8 or cannot be read.
         """
         kind, _, name = self.root.partition(":")
         if kind == "env":

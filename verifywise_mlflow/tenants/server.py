@@ -11,7 +11,7 @@ from verifywise_mlflow.tenants.validators import ConfigSection
 
 
 class MlflowServer(ConfigSection):
-    """MLflow's own server, from 2.9 on, or a compatible one, such as SageMaker's."""
+    """MLflow's own server, from 2.9 on, or a compatible server, such as SageMaker's."""
 
     kind: Literal["mlflow"] = "mlflow"
 
@@ -23,7 +23,7 @@ class DatabricksServer(ConfigSection):
     registry: RegistryKind = "unity_catalog"
     """Which of the workspace's two registries to read."""
     catalogs: tuple[str, ...] = ()
-    """The catalogs of Unity Catalog to read. Empty: all that the account can read."""
+    """The catalogs of Unity Catalog to read. Empty: all catalogs that the account can read."""
 
     @model_validator(mode="after")
     def _has_catalogs_only_with_unity_catalog(self) -> DatabricksServer:

@@ -28,11 +28,11 @@ from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Ser
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
 _RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
-"""``FRAMING_HEADERS``, and the headers for identity, which the client sets itself, too."""
+"""``FRAMING_HEADERS``, and the headers for identity, which the client also sets itself."""
 
 
 class TrustedSigners(ConfigSection):
-    """The signers of models that the tenant trusts. PEM files."""
+    """The signers of models that the tenant trusts, as PEM files."""
 
     public_keys: tuple[AbsolutePath, ...] = ()
     authorities: tuple[AbsolutePath, ...] = ()
@@ -47,9 +47,9 @@ class Artifacts(ConfigSection):
     hash: bool = True
     """Whether files are hashed. If not, they are listed with their sizes, and only the environment files are read."""
     allowed_locations: tuple[str, ...] | None = None
-    """URI prefixes that may be read. Null: everything that the tracking server itself serves."""
+    """URI prefixes of the locations that may be read. Null: everything that the tracking server itself serves."""
     stores: tuple[ArtifactStore, ...] = ()
-    """Stores that may be read directly, bypassing the tracking server. Each allows everything below its prefix."""
+    """Stores that may be read directly, without the tracking server. Everything below a store's prefix may be read."""
     max_file_bytes: int = Field(default=2 * 1024**3, gt=0)
     max_version_bytes: int = Field(default=8 * 1024**3, gt=0)
     max_files: int = Field(default=2_000, gt=0)
@@ -67,47 +67,49 @@ class Agents(ConfigSection):
     """Which agents of the server are listed: logged models of the type agent, registered or not."""
 
     experiments: Literal["all", "registry", "none"] = "all"
-    """The experiments to search: all that the account may read, those of the registry's runs and models, or none."""
+    """The experiments to search: all experiments that the account may read, the experiments of the registry's runs and
+    models, or no experiments."""
 
 
 class Evaluations(ConfigSection):
     """What is read of the evaluation of generative versions."""
 
     assessments: bool = True
-    """Whether the traces of generative versions are searched for assessments. These are counted, not stored."""
+    """Whether the traces of generative versions are searched for assessments. Assessments are counted, not stored."""
 
 
 class History(ConfigSection):
     """Limits on the growth of the histories, which are kept permanently."""
 
     max_bytes_per_day: int = Field(default=512 * 1024**2, gt=0)
-    """Bytes of former states, lifecycle events and their audit entries per day, UTC. Changes beyond the limit are held
-    back until the next day."""
+    """The maximum number of bytes of former states, lifecycle events and their audit entries per day, in UTC. Changes
+    beyond the limit are held back until the next day."""
 
 
 class Compliance(ConfigSection):
     """The policies, frameworks and waivers that apply to the tenant."""
 
     default_policy: bool = True
-    """Whether the package's default policy applies, too."""
+    """Whether the package's default policy also applies."""
     policies: tuple[AbsolutePath, ...] = ()
     """Files with the tenant's own policies. No two policies may have a rule with the same id."""
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Overrides of the policies' thresholds, by name."""
     framework_files: tuple[AbsolutePath, ...] = ()
-    """Files with frameworks that rules may refer to, in addition to those of the package and of ``defaults``."""
+    """Files with frameworks that rules may refer to, in addition to the frameworks of the package and ``defaults``."""
     frameworks: tuple[str, ...] = ()
-    """The frameworks whose references are shown, by name. Empty: all."""
+    """The frameworks whose references are shown, by name. Empty: all frameworks."""
     vulnerability_copy: AbsolutePath | None = None
     """A copy of OSV's entries about PyPI: the archive ``all.zip``, or a folder of its JSON files."""
     end_of_life: AbsolutePath | None = None
-    """A file with the ends of support of more lines of Python and MLflow, in the form of the package's own."""
+    """A file with the ends of support of further release lines of Python and MLflow, in the form of the package's own
+    file."""
     waivers: AbsolutePath | None = None
     """The file of the tenant's waivers, instead of ``waivers.yaml`` next to ``tenants.yaml``."""
     ai_systems: AbsolutePath | None = None
     """The file of the tenant's AI systems, instead of ``ai_systems.yaml`` next to ``tenants.yaml``."""
     waiver_limits: WaiverLimits = WaiverLimits()
-    """What a waiver may be: its longest term, its shortest reason, its approvers, and whether it may name a pattern."""
+    """The limits on waivers: the longest term, the shortest reason, the approvers, and whether patterns are allowed."""
 
     @field_validator("thresholds")
     @classmethod
@@ -136,7 +138,7 @@ class Tenant(ConfigSection):
     """Whether the server may have a private, loopback or link-local address."""
     auth: Credentials = NoCredentials()
     headers: dict[str, SecretReference] = Field(default_factory=dict)
-    """Extra headers for gateways, by reference, because they usually contain keys."""
+    """Extra headers for gateways, given as references to secrets, because they usually contain keys."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
     workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
@@ -150,19 +152,19 @@ class Tenant(ConfigSection):
     compliance: Compliance = Compliance()
     history: History = History()
     delivery: Delivery = Delivery()
-    """Where verdicts are delivered. By default nowhere."""
+    """Where verdicts are delivered; by default nowhere."""
     report: Report | None = None
     """Where the governance report is written after syncs. Null: nowhere."""
     intervals: Intervals = Intervals()
     webhooks: Webhooks | None = None
-    """The tenant's MLflow webhooks, which shorten the time until a change is seen. Null: there are none."""
+    """The tenant's MLflow webhooks, which shorten the time until a change is seen. Null: there are no webhooks."""
     limits: Limits = Limits()
     """Limits on the time and the size of a server's responses."""
 
     @field_validator("tenant_id")
     @classmethod
     def _is_partition_key(cls, tenant_id: str) -> str:
-        # A comma in a partition key breaks Dagster's backfill page, and a key cannot be renamed later.
+        # A comma in a partition key breaks Dagster's backfill page, and a partition key cannot be renamed later.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", tenant_id):
             raise ValueError(
                 "the name is not allowed: write 1 to 63 letters, digits, '_', '.' or '-', and begin with a letter or "

@@ -12,21 +12,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 class ConfigSection(BaseModel):
     """A section of ``tenants.yaml``: immutable, without unknown keys, and never quoted in errors."""
 
-    # A section is validated only as a part of a tenant. Building a validator for each would take 0.04 s of each start.
+    # A section is validated only as a part of a tenant. Building a validator for each section takes 0.04 s per start.
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def http_uri(uri: str, example: str, *, server_kind: str = "server", section: str = "auth", query: bool = False) -> str:
-    """Return an http(s) URI without credentials, which have a section of their own.
+    """Return an http(s) URI without credentials. Credentials have a section of their own.
 
     Raises:
         ValueError: the URI is invalid, or has credentials, a fragment or an unwanted query. The message does not repeat
-            it, because it may contain a secret.
+            the URI, because the URI may contain a secret.
     """
     try:
         parts = urlsplit(uri)
         _ = parts.port
-    except ValueError:  # its message quotes a part, such as that of a password with a slash
+    except ValueError:  # its message quotes a part of the URI, which may be a part of a password
         raise ValueError(f"this is not an address: write the {server_kind}'s address, for example {example}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"this is not an http(s) address: write the {server_kind}'s address, for example {example}")

@@ -21,5 +21,5 @@ class EventType(StrEnum):
 
     @property
     def schema_name(self) -> str:
-        """The name of the type's schema. The number in it grows with each change that could break a receiver."""
+        """The name of the type's schema. The number in the name grows with each change that could break a receiver."""
         return f"{self.value}.v1"

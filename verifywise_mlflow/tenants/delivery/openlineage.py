@@ -24,7 +24,7 @@ class HttpTransportSettings(ReceiverSettings):
     url: str
     """The address that events are posted to, such as ``https://marquez.example.com/api/v1/lineage``."""
     api_key: SecretReference | None = None
-    """Sent as a bearer token."""
+    """A key that is sent as a bearer token."""
 
     @field_validator("url")
     @classmethod
@@ -47,7 +47,7 @@ class HttpTransportSettings(ReceiverSettings):
 
 
 class FileTransportSettings(ConfigSection):
-    """A file that events are appended to, one JSON object a line."""
+    """A file that events are appended to, with one JSON object per line."""
 
     kind: Literal["file"]
     path: AbsolutePath
@@ -70,7 +70,7 @@ class KafkaTransportSettings(ConfigSection):
     ]
     topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
     allow_private_network: Literal[True]
-    """Required: Kafka's client connects to all brokers that the cluster names, past our SSRF guard."""
+    """Must be true: Kafka's client connects to all brokers that the cluster names, without our SSRF guard."""
     encrypted: bool = True
     tls: Tls = Tls()
     sasl: SaslCredentials | None = None

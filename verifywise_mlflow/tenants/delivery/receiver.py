@@ -13,9 +13,9 @@ class ReceiverSettings(ConfigSection):
     """A server that accepts events."""
 
     headers: dict[str, SecretReference] = Field(default_factory=dict)
-    """Extra headers, by reference, because they usually contain keys."""
+    """Extra headers, given as references to secrets, because they usually contain keys."""
     allow_private_network: bool = False
-    """Whether the server may have a private, loopback or link-local address, and an unencrypted one."""
+    """Whether the server may have a private, loopback or link-local address, and an unencrypted address (``http``)."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
 

@@ -28,7 +28,7 @@ class Delivery(ConfigSection):
         return webhooks
 
     def targets(self) -> tuple[TargetName, ...]:
-        """Return the names of the configured targets; the outbox has rows for these only."""
+        """Return the names of the configured targets; the outbox has rows only for these targets."""
         return (*self.state_targets(), *(webhook.target for webhook in self.webhooks))
 
     def state_targets(self) -> tuple[TargetName, ...]:

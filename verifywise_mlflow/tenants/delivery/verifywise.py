@@ -16,7 +16,7 @@ VERIFYWISE: Final = TargetName("verifywise")
 
 
 class VerifyWiseLogin(ConfigSection):
-    """A separate user with the role Editor, the least that the delivery needs. Each delivery logs in once."""
+    """A separate user with the role Editor, which is the lowest role that suffices. Each delivery logs in once."""
 
     kind: Literal["login"]
     email: Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254)]
@@ -28,7 +28,7 @@ class VerifyWiseLogin(ConfigSection):
 
 
 class VerifyWiseToken(ConfigSection):
-    """An API token. Only an Admin can make one, and it has all of the Admin's rights: prefer a login."""
+    """An API token. Only an Admin can create it, and it has all of the Admin's rights: prefer a login."""
 
     kind: Literal["token"]
     token: SecretReference
@@ -52,19 +52,20 @@ class VerifyWiseSettings(ConfigSection):
     """``https://host[:port][/prefix]``, without ``/api``."""
     auth: VerifyWiseAuth
     versions: VersionScope = "production"
-    """Which versions get an inventory entry. A version that leaves the scope keeps its entry, which stays current."""
+    """Which versions get an inventory entry. A version that leaves the scope keeps its entry, and updates continue."""
     confirm_above: int = Field(default=50, ge=0)
-    """A first delivery with more new entries waits for a person: VerifyWise may send mail for each."""
+    """A first delivery with more new entries waits for a person: VerifyWise may send mail for each entry."""
     risks: Literal["failed", "open"] = "failed"
-    """The verdicts that open a risk: ``failed``, or ``open`` for all open gaps: also not evidenced and error."""
+    """The verdicts that open a risk: ``failed``, or ``open`` for all open gaps, including not evidenced and error."""
     evidence: Literal["markdown", "none"] = "markdown"
     """The form of the evidence file of each version."""
     restrict_failing: bool = False
-    """Whether a failing version gets the status Restricted, unless somebody has changed the Pending that we wrote."""
+    """Whether a failing version gets the status Restricted, unless somebody has changed the status Pending that we
+    wrote."""
     metrics_token: SecretReference | None = None
     """An ingestion token for the metrics of models, for releases with model risk management."""
     allow_private_network: bool = False
-    """Whether the server may have a private, loopback or link-local address, and an unencrypted one."""
+    """Whether the server may have a private, loopback or link-local address, and an unencrypted address (``http``)."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
 

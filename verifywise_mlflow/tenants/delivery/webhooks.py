@@ -19,19 +19,19 @@ class WebhookSettings(ReceiverSettings):
     """A webhook and what it receives."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-    """A name for people and commands. A webhook with a changed name counts as new, and receives later events only."""
+    """A name for people and commands. A webhook with a changed name counts as new, and receives only later events."""
     url: SecretReference
-    """Anyone who knows the address of a webhook can post there, so it is a secret."""
+    """The address. Anyone who knows the address of a webhook can post to it, so it is a secret."""
     format: Literal["cloudevents", "chat"] = "cloudevents"
     """``chat``: ``{"text": …}``, which Slack and compatible services show."""
     signing_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=3)] = ()
-    """The secrets that sign each event, the current one first: two during a rotation."""
+    """The secrets that sign each event, with the current secret first. During a rotation, there are two secrets."""
     events: Annotated[tuple[EventType, ...], Field(min_length=1)] = tuple(EventType)
-    """The types of events that it receives."""
+    """The types of events that the webhook receives."""
 
     @property
     def target(self) -> TargetName:
-        """Its name in the outbox."""
+        """The webhook's name in the outbox."""
         return TargetName(f"webhook:{self.name}")
 
     @field_validator("headers")
