@@ -49,7 +49,7 @@ def commands() -> Iterator[str]:
 
 
 def _breakable(text: str) -> str:
-    """Return a text in which the names of variables may break over lines: some are wider than their column."""
+    """Return a text in which names of variables may break over lines, since some are wider than their column."""
     return re.sub(r"(?<=[A-Z])_(?=[A-Z])", "_<wbr>", text)
 
 

@@ -1,4 +1,4 @@
-"""The tenant that commands of the read side are tried on. They only read, so one seeding serves all of their tests."""
+"""A tenant for the tests of commands that read the database. These tests only read, so they share one seeding."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def house_rule(rule_id: str, requires: str, clause: str) -> str:
 def house_store(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A tenant with a framework of its own and four versions: shown, failed, with a gap, archived and failed."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-    monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)  # the store alone has to suffice
+    monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)  # the commands must work with the database alone
     for number, stage, owner in (
         (1, "Production", "team-a"),
         (2, "None", "ada"),

@@ -1,4 +1,4 @@
-"""What ``compare`` prints of two values: as little as shows whether and how they differ."""
+"""``compare`` prints as much of two values as is needed to show whether and how they differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However a command ends, it ends with a sentence and a documented exit code, and never with a traceback."""
+"""Every command ends with a sentence and a documented exit code, and never with a traceback."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_unwritable_output_ends_without_a_traceback(line: str, code: int, com
 
 
 def test_a_broken_pipe_ends_quietly_with_its_exit_code(store: Store, database_url: str) -> None:
-    append(store, *(entry(number, "why " * 200) for number in range(200)))  # more than a pipe holds
+    append(store, *(entry(number, "why " * 200) for number in range(200)))  # more than fits into the buffer of a pipe
 
     process = shell("$V audit export acme | head -1", {"VERIFYWISE_DATABASE_URL": database_url})
 
@@ -105,7 +105,7 @@ def test_an_interrupted_sync_says_so_and_does_not_block_the_next_one(
     assert running.returncode == 130
     if options:
         assert json.loads(output) == {"outcome": "failed", "error": "interrupted"}
-    elif number != signal.SIGHUP:  # then no output is possible
+    elif number != signal.SIGHUP:  # after a hangup, no output is possible
         assert "interrupted" in terminal_text
         assert terminal_text.rindex("\x1b[?25h") > terminal_text.rindex("\x1b[?25l"), (
             "the bar hid the cursor, and shows it again"
@@ -132,12 +132,12 @@ def test_a_command_interrupted_while_waiting_for_the_database_ends_cleanly(store
 def on_a_terminal(
     arguments: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
-    """Run the command line with its standard error on a terminal; it does not outlive the block."""
+    """Run the command line with its standard error on a terminal. The process ends with the block at the latest."""
     controller, terminal_end = pty.openpty()
     with (
         Terminal(controller) as terminal,
         subprocess.Popen(
-            # A shell that runs the tests in the background has them ignore Ctrl-C, and Dagster then SIGTERM, too.
+            # If a shell runs the tests in the background, they ignore Ctrl-C, and Dagster then ignores SIGTERM, too.
             ["env", "--default-signal=INT,HUP,TERM", *COMMAND, *arguments],
             env={**os.environ, "TERM": "xterm", **environment},
             stdout=subprocess.PIPE,
@@ -153,7 +153,7 @@ def on_a_terminal(
 
 
 class Terminal:
-    """Reads what is written to a terminal, so that the writer never waits; a context that closes it at the end."""
+    """Reads what is written to a terminal, so that the writer never waits. The context closes it at the end."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -1,4 +1,4 @@
-"""``verifywise-mlflow frameworks``: what is shown of each clause, for people and for programs."""
+"""``verifywise-mlflow frameworks`` shows the state of each clause to people and to programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def column(table: str, heading: str, following: str = "") -> dict[str, str]:
 
 @pytest.fixture
 def evaluated_store(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Two versions, one of which names its owner; no tenants.yaml, as an auditor has none."""
+    """Two versions, one of which names its owner. There is no tenants.yaml, since an auditor has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}

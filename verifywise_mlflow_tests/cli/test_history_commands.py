@@ -43,7 +43,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store_with_history(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Two states of a record and three of its verdicts; no tenants.yaml, as a reader has none."""
+    """Two states of a record and three states of its verdicts. There is no tenants.yaml, since a reader has none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     with store.begin("acme") as session:
         tenancy.activate(session, "https://mlflow.acme.example", None, day(1))

@@ -1,6 +1,6 @@
-"""A process imports only what it needs: durations depend on the machine, so these tests look at their cause.
+"""A process imports only what it needs. Durations depend on the machine, so these tests examine imports instead.
 
-See `time verifywise-mlflow --help`, and `python -X importtime` for what a module costs.
+`time verifywise-mlflow --help` shows the duration, and `python -X importtime` shows the time per module.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_a_command_imports_only_what_it_needs(arguments: list[str], needed: set[
 def test_an_unchanged_sync_imports_neither_its_rare_tools_nor_what_others_need(
     registry: Registry, tenant: Tenant, tenants_file: Path, store: Store
 ) -> None:
-    registry.version("churn", tags={"owner": "Ada"})  # without a run: one that ended just now is read again
+    registry.version("churn", tags={"owner": "Ada"})  # without a run: a sync reads a recently ended run again
     sync(tenant, store)
 
     assert imported(COMMAND, "sync", "acme", "--json", names=NOT_IN_AN_UNCHANGED_SYNC) == set()

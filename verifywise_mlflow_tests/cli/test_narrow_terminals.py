@@ -1,4 +1,4 @@
-"""No table cuts a name, a time or any other word, however narrow the terminal is."""
+"""No table cuts a name, a time or any other word, even in a narrow terminal."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(evaluated_store: Sto
 def test_a_verdict_that_was_tampered_with_is_not_reproduced(evaluated_store: Store, change: str, problem: str) -> None:
     place = "array_position(rule_ids, 'owned')"
     with evaluated_store.begin_shared() as connection:
-        # With another time, as a forger would who knows of the triggers.
+        # With another time, as a forger would write it who knows the triggers.
         connection.execute(
             text(
                 f"UPDATE verifywise_mlflow.version_verdicts SET {change.format(place=place)}, "
@@ -357,7 +357,7 @@ def test_a_badge_and_its_verdicts_are_of_one_state_of_the_database(evaluated_sto
     tables_read: list[str] = []
 
     def evaluate_between(_: Connection, _cursor: object, statement: str, *_others: object) -> None:
-        """Let a sync write another badge and other verdicts, as soon as the command has read the badge."""
+        """Make a sync write another badge and other verdicts immediately after the command has read the badge."""
         if "compliance_badges" in statement and not tables_read:
             tables_read.append(statement)
             evaluate(load_tenants()["acme"], evaluated_store, day(2))

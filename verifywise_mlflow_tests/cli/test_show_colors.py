@@ -20,7 +20,7 @@ BOLD_GREEN, BOLD_RED = "\x1b[1;32m", "\x1b[1;31m"
 
 
 def printed(store: Store, monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, Verdict], read_error: str | None) -> str:
-    """Return what a terminal gets for a version with these verdicts."""
+    """Return the terminal output for a version with these verdicts."""
     version = ModelVersion("fraud", 3, run_id="a" * 32 if read_error else None)
     write_record(
         store, RecordInputs(version=version, model=RegisteredModel("fraud"), run_read_error=read_error), day(1)

@@ -1,4 +1,4 @@
-"""``systems`` lists AI systems for people, programs and spreadsheets, with what is declared kept apart."""
+"""``systems`` lists AI systems for people, programs and spreadsheets, and keeps declarations separate from evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verifywise-mlflow tags` and `mapping`: what an auditor and a tenant's data team are shown."""
+"""The output of `verifywise-mlflow tags` and `mapping` for an auditor and for a tenant's data team."""
 
 from __future__ import annotations
 

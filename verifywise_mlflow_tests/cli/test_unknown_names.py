@@ -1,4 +1,4 @@
-"""A misspelled name has one exit code over all commands, and the error suggests names that exist."""
+"""A misspelled name leads to the same exit code in all commands, and the error suggests names that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--version`` names the installed release, and what an editable installation really runs."""
+"""``--version`` names the installed release and, for an editable installation, the code that really runs."""
 
 from __future__ import annotations
 

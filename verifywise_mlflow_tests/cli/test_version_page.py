@@ -1,4 +1,4 @@
-"""``show`` prints what matters of a version on one page, and everything with ``--all``."""
+"""``show`` prints the most important facts about a version on one page, and all facts with ``--all``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``webhooks`` prints what an administrator of MLflow runs, shows no secret unless requested, and checks the result."""
+"""``webhooks`` prints commands for MLflow's administrator, shows secrets only on request, and checks the result."""
 
 from __future__ import annotations
 

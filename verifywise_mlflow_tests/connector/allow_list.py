@@ -1,4 +1,4 @@
-"""The allow-list as a whole: the client compares each request with its own endpoint only."""
+"""Compares a request with the whole allow-list; the client compares each request only with the endpoint of the call."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A fake Databricks workspace that replays responses of the shapes that Databricks documents (databricks_responses).
+"""A fake Databricks workspace that replays responses in the documented form (folder databricks_responses).
 
-No live Databricks workspace was used, neither for these responses nor by these tests.
+Neither the responses nor the tests use a live Databricks workspace.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Workspace:
         return workspace
 
     def respond(self, path: str, query: Mapping[str, object], *responses: bytes | Mapping[str, object]) -> None:
-        """Replace the responses to a request: sent in order, the last one repeatedly."""
+        """Replace the responses to a request. They are sent in order, and the last response is repeated."""
         self.responses[DatabricksRequest(path, query).key] = [
             response if isinstance(response, bytes) else make_response(json.dumps(response)) for response in responses
         ]

@@ -1,4 +1,4 @@
-"""The page sizes of listings. With small ones, a listing takes several pages without thousands of rows.
+"""The page sizes of listings. With small page sizes, a listing takes several pages without thousands of rows.
 
 The requests of a sync depend on how many pages a listing has, not on how many rows a page has.
 """
@@ -41,6 +41,6 @@ def use_page_sizes(monkeypatch: pytest.MonkeyPatch, sizes: PageSizes) -> None:
     monkeypatch.setattr(registry_search, "MODELS_PAGE_SIZE", sizes.models)
     monkeypatch.setattr(registry_search, "VERSIONS_PAGE_SIZE", sizes.versions)
     monkeypatch.setattr(tracking_reader, "EXPERIMENTS_PAGE_SIZE", sizes.experiments)
-    for module in (tracking_reader, training_runs):  # the stage reads by the same sizes
+    for module in (tracking_reader, training_runs):  # the stage uses the same sizes
         monkeypatch.setattr(module, "RUNS_PAGE_SIZE", sizes.runs)
         monkeypatch.setattr(module, "LOGGED_MODELS_PAGE_SIZE", sizes.logged_models)

@@ -1,4 +1,4 @@
-"""Readers of MLflow servers for tests: of real ones, and of scripted ones whose pages a test states."""
+"""Readers of MLflow servers for tests, for real servers and for scripted servers whose pages a test states."""
 
 from __future__ import annotations
 

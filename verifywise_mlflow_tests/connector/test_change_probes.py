@@ -1,4 +1,4 @@
-"""What the cheap poll sees on a real MLflow server."""
+"""The changes that the version poll detects on a real MLflow server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both registries of Databricks are read in full, on a fake that replays documented shapes.
+"""Both registries of Databricks are read completely, from a fake that replays responses in the documented form.
 
 No live workspace was used.
 """

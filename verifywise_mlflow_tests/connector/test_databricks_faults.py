@@ -1,4 +1,4 @@
-"""Databricks responses that are invalid, incomplete or refused, on a fake that replays documented shapes."""
+"""Databricks responses that are invalid, incomplete or refused, from a fake that replays the documented form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs, logged models and files of Databricks, on a fake of documented shapes. No live workspace was used."""
+"""Runs, logged models and files of Databricks, from a fake with documented responses. No live workspace was used."""
 
 from __future__ import annotations
 

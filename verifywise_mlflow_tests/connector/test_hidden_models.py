@@ -1,4 +1,4 @@
-"""The prompt tag hides models and versions from MLflow's own searches, and not from the reader."""
+"""The prompt tag hides models and versions from MLflow's own searches, but not from the reader."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_versions_are_still_found_after_the_tagged_one_is_deleted(
     for _ in range(3):
         registry.version("churn")
     registry.client.set_model_version_tag("churn", "2", IS_PROMPT, "true")
-    # MLflow's client no longer finds a model in it, so the request is sent over REST, as any user could.
+    # MLflow's client no longer treats this object as a model, so the request is sent over REST, as any user could.
     deleted = urllib3.request(
         "DELETE",
         f"{mlflow_uri}/api/2.0/mlflow/model-versions/delete",

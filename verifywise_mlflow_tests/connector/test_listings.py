@@ -1,4 +1,4 @@
-"""What a reader makes of pages that a server should not send: listings end, are complete or say that they are not."""
+"""A reader and pages that a server should not send: each listing ends, and is complete or reported as incomplete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader on MLflow servers: what it needs of one, and what it reads."""
+"""The reader on MLflow servers: the features that it needs, and the objects that it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pagination: completeness is proven although rows come and go between two pages."""
+"""Pagination: completeness is proven even if rows appear and disappear between two pages."""
 
 from __future__ import annotations
 

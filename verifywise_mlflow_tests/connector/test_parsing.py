@@ -273,7 +273,7 @@ def test_any_row_is_either_parsed_or_refused_as_invalid(row: object) -> None:
 
 
 def test_no_text_is_cut_before_it_is_redacted() -> None:
-    """Of a secret that is cut, the rest might no longer be recognized."""
+    """The rest of a secret that was cut might not be recognized as a secret."""
     secret = "postgresql://ml:" + "x" * 300 + "@db/ml"
     run = parsing.training_run(run_row({"metrics": [{"key": "auc", "value": secret}, {"key": secret, "value": []}]}))
     version = parsing.model_version({"name": "m", "version": "1", "creation_timestamp": secret})

@@ -1,4 +1,4 @@
-"""Reading ahead: in order, a bounded number of reads beyond the one that is processed, and no wait for a lost one."""
+"""Reading ahead keeps the order, runs a bounded number of reads ahead of processing, and waits for no lost read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 5.0
 
 
 class Reads:
-    """Counts reads, and can hold them until they are released."""
+    """Counts reads, and can block them until they are released."""
 
     def __init__(self, *, held: bool = False) -> None:
         self.started: list[int] = []
@@ -38,7 +38,7 @@ class Reads:
         return key * 10
 
     def wait_for(self, count: int) -> int:
-        """Wait until this many reads have started, and a moment for one too many; return how many there are."""
+        """Wait until this number of reads has started, and briefly for an excess read; return the number of reads."""
         deadline = time.monotonic() + SECONDS
         while len(self.started) < count and time.monotonic() < deadline:
             time.sleep(0.001)

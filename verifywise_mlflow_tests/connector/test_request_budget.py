@@ -61,7 +61,7 @@ def full_sync_budget(sizes: Sizes, pages: PageSizes) -> int:
 
 
 def unchanged_sync_budget(sizes: Sizes, pages: PageSizes) -> int:
-    """Return the requests that a sync may send if nothing has changed: runs are read only if one request holds them."""
+    """Return the requests that a sync without changes may send. Runs are read only if they fit into one request."""
     listings = full_sync_budget(Sizes(sizes.models, sizes.versions, experiments=0), pages)
     return listings + (2 if 0 < sizes.runs <= pages.runs else 0)
 
@@ -80,7 +80,7 @@ def proxy(mlflow_uri: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def seeded_tenant(proxy: Proxy, mlflow_database: Path, tenant: Tenant, tmp_path: Path) -> Callable[[Sizes], Tenant]:
-    """Seed the workspace; return its tenant, behind the proxy and with one rule, since rules send no requests."""
+    """Seed the workspace; return its tenant behind the proxy. The tenant has one rule, since rules send no requests."""
     without_files = {
         "tracking_uri": proxy.uri,
         "artifacts": Artifacts(manifests=False),
@@ -164,8 +164,8 @@ def test_prompts_cost_no_more_requests_than_models(
     sync(tenant, store)
 
     assert len(rows(store, "canonical_records")) == models
-    # A later page of models repeats one row, which may cost one more page. Without prompts, the search for their
-    # versions is omitted, which makes up for it.
+    # A later page of models repeats one row, which may cost one more page. Without prompts, the search for prompt
+    # versions is omitted, which compensates for that page.
     new_rows = small_pages.models - 1
     extra_page = max(ceil((models - 1) / new_rows), 1) - max(ceil((models + prompts) / small_pages.models), 1)
     all_rows = Sizes(models + prompts, models + prompts, runs=20)

@@ -1,4 +1,4 @@
-"""The lock on large responses: one at a time over all threads, and never during a request."""
+"""The lock on large responses: all threads together process one large response at a time, never during a request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Round trip: the reader returns names, tags, values and numbers exactly as MLflow accepted them.
 
-Written with MLflow's own client into a real server, read by listing and by point read. Values that the server rejects
-are skipped, and counted, so that a test in which all are rejected fails.
+MLflow's own client writes the values into a real server. The reader reads them by listing and by point read. Values
+that the server rejects are skipped and counted, so that a test fails if the server rejects all values.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: Ml
         run_tags: Mapping[str, str],
         used_names: tuple[str, str, str],
     ) -> None:
-        # To MLflow, a data set of the same name and digest is the one that it has already.
+        # MLflow identifies a data set by name and digest, so it does not store this data set again.
         dataset = models.DatasetInput(used_names[0], uuid.uuid4().hex, "s3", used_names[1], context=used_names[2])
         run_id = count.offer(lambda: _log_run(client, experiment_id, name, params, metrics, run_tags, dataset))
         if run_id is None:
@@ -209,7 +209,7 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
         assert read_object.problems == ()
         assert (read_object.name, read_object.model_type, read_object.source_run_id) == (name, model_type, run_id)
         assert (read_object.params, read_object.tags) == (params, model_tags)
-        # MLflow 3.17 returns 0 for a NaN metric of a logged model, but NaN for that of a run.
+        # MLflow 3.17 returns 0 for a NaN metric of a logged model, but NaN for a NaN metric of a run.
         assert read_object.metrics == _as_mlflow_stores({k: 0.0 if math.isnan(v) else v for k, v in metrics.items()})
         assert _comparable_model(reader.logged_model(model_id)) == _comparable_model(read_object)
 
@@ -227,7 +227,7 @@ def test_a_sync_stores_exactly_what_mlflow_returns(
 
     @examples(8)
     @given(
-        any_text.filter(has_visible_character),  # a name that shows nothing is refused
+        any_text.filter(has_visible_character),  # a name without visible characters is refused
         st.tuples(any_value, tags, st.sets(alias_names, max_size=2)),
         st.tuples(any_value, tags, any_text),
         st.tuples(
@@ -258,7 +258,7 @@ def test_a_sync_stores_exactly_what_mlflow_returns(
         run_id, model_id = registered
         aliases = {alias for alias in model[2] if _set_alias(client, name, alias)}
         try:
-            # The syncs are of different tenants, so that none finds what an earlier one has left.
+            # Each sync is of another tenant, so that no sync finds rows of an earlier sync.
             syncs += 1
             own_tenant = tenant.model_copy(
                 update={

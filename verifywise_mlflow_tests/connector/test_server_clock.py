@@ -1,4 +1,4 @@
-"""The clock of a server, with any text in its header Date."""
+"""The clock of a server, read from the header Date, which may have any text."""
 
 from __future__ import annotations
 

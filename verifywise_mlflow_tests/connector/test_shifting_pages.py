@@ -1,7 +1,7 @@
-"""Rows that come and go between two pages of a listing: a row that exists throughout is never silently missed.
+"""Rows appear and disappear between two pages of a listing: a row that exists throughout is never silently missed.
 
 MLflow's page tokens are plain offsets. The proxy changes the real server after its first page was sent and before the
-second page is requested. Pages are small: what matters is where they end.
+second page is requested. Pages are small, since only the ends of pages matter.
 """
 
 from __future__ import annotations

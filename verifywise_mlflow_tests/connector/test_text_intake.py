@@ -1,4 +1,4 @@
-"""The texts and items of one object are bounded; what is left out is a problem, and a change of it is a change."""
+"""The texts and items of one object are bounded. An omission is recorded as a problem, and its change is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as an assessment, as passed and as a number, in any response that a server may send."""
+"""Which values count as an assessment, as passed and as a number, in any response that a server may send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.support.traces import assessment
 
 
 def counted(*assessments: dict[str, object]) -> ModelAssessments:
-    """Return what is counted of one trace."""
+    """Return the counts of one trace."""
     numbered = [{"assessment_id": f"a-{number}", **given} for number, given in enumerate(assessments)]
     trace = {"trace_id": "tr-1", "trace_metadata": {"mlflow.modelId": "m-1"}, "assessments": numbered}
     (of_model,) = count_assessments([assessed_trace(trace)])

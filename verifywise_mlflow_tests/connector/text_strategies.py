@@ -1,4 +1,4 @@
-"""Hypothesis strategies for texts and numbers that people put into MLflow, and worse ones."""
+"""Hypothesis strategies for texts and numbers that people write into MLflow, and for hostile ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ metric_values = st.floats(width=64) | st.sampled_from(
 
 @dataclass(slots=True)
 class AcceptanceCount:
-    """Counts how many values the server accepted: a test in which it refuses everything would prove nothing."""
+    """Counts the values that the server accepted: a test would prove nothing if the server refused all values."""
 
     accepted: int = 0
     refused_count: int = 0

@@ -1,4 +1,4 @@
-"""A process that executes a run as a code server does, and cancels it. It prints how often the only step was tried."""
+"""A process that executes a run as a code server does, and cancels it. It prints the number of attempts of the step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ is_canceled = multiprocessing.Event()
 
 @dg.op(retry_policy=dg.RetryPolicy(max_retries=1, delay=1.5))
 def slow_step() -> None:
-    """Takes long at its first attempt only, which a person cancels."""
+    """Takes long at its first attempt only. A person cancels this attempt."""
     attempts.append(time.monotonic())
     if len(attempts) == 1:
         is_canceled.set()
@@ -28,12 +28,12 @@ def slow_step() -> None:
 
 @dg.job
 def slow_job() -> None:
-    """Has one step."""
+    """A job with one step."""
     slow_step()
 
 
 def main() -> None:
-    """Execute the run, and report what became of it."""
+    """Execute the run, and print the result."""
     run_processes.end_canceled_runs()
     run_processes._SECONDS_BETWEEN_INTERRUPTS = 0.5  # type: ignore[misc]
     has_ended = threading.Event()

@@ -17,7 +17,7 @@ from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
 def production_instance(
     home: Path, environment: Mapping[str, str], *, in_sqlite: bool = False
 ) -> Iterator[dg.DagsterInstance]:
-    """Open the instance that the variables configure; in SQLite, which is faster, if storage is not the point."""
+    """Open the instance that the variables configure; with SQLite, which is faster, if a test needs no Postgres."""
     config = instance_config(environment)
     if in_sqlite:
         del config["storage"]

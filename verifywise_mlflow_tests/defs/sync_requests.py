@@ -13,7 +13,7 @@ JOB = "sync_tenant"
 
 
 class TickingSensor:
-    """A sensor that ticks on demand with the cursor of its last tick; every tenant is due in every tick."""
+    """A sensor that ticks on demand, with the cursor of its last tick. Every tenant is due in every tick."""
 
     def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
         self.sensor, self.instance = sensor, instance
@@ -23,7 +23,7 @@ class TickingSensor:
 
     def tick(self) -> list[str]:
         """Return the tenants for which the tick requests a sync."""
-        # As if the last tick had been yesterday and all back-offs were over.
+        # The cursor states that the last tick was yesterday and all back-offs have ended.
         failing = {name: streak._replace(retry_at=0) for name, streak in self.cursor.failing.items()}
         since = datetime.now(UTC) - timedelta(days=1)
         cursor = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).to_json()

@@ -1,4 +1,4 @@
-"""Who requested a run: Dagster's webserver behind nginx, and what a run may do without an authenticated user."""
+"""The user who requested a run, with Dagster's webserver behind nginx, and runs without an authenticated user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check results that are stored at once are what Dagster would store one by one."""
+"""Check results that are stored together equal the rows that Dagster stores one by one."""
 
 # No `from __future__ import annotations` here: Dagster reads the annotations of assets as types.
 
@@ -65,7 +65,7 @@ def result(name: str, *, passed: bool) -> dg.AssetCheckEvaluation:
 
 
 def stored(instance: dg.DagsterInstance, run_id: str) -> tuple[list[object], list[object]]:
-    """Return what Dagster's two tables hold of a run's results, without IDs and times."""
+    """Return the rows of a run's results in Dagster's two tables, without IDs and times."""
     results = (
         "SELECT r.asset_key, r.check_name, r.partition, r.run_id = e.run_id, execution_status, "
         "evaluation_event = e.event, evaluation_event_timestamp = e.timestamp, materialization_event_storage_id "

@@ -66,7 +66,7 @@ def test_a_canceled_run_ends_although_its_steps_are_retried() -> None:
 
 
 class RecordingEvent(threading.Event):
-    """Records for how long a loop waits, and does not wait."""
+    """Records the durations for which a loop would wait, and returns without waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class RecordingEvent(threading.Event):
 
 @pytest.fixture
 def workspace_context(tmp_path: Path) -> Iterator[WorkspaceProcessContext]:
-    """The context of a daemon without code locations, whose queue is looked at once a minute."""
+    """The context of a daemon without code locations, which checks its queue once a minute."""
     settings = {"VERIFYWISE_DEQUEUE_INTERVAL_SECONDS": "60"}
     with (
         production_instance(tmp_path / "home", settings, in_sqlite=True) as instance,

@@ -101,6 +101,6 @@ def test_each_tenant_has_an_unpartitioned_asset_for_plots_over_time(
     for tenant_id in ("acme", "9_b.C-d"):
         node = graph.get(dg.AssetKey(["compliance_over_time", tenant_id]))
         assert (node.partitions_def, node.is_executable) == (None, False)
-        assert node.parent_keys == set()  # lineage of hundreds would be unreadable
+        assert node.parent_keys == set()  # the lineage of hundreds of assets would be unreadable
     path.write_text("tenants: [")
     assert compliance_metrics_assets() == []

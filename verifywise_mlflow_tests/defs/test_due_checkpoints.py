@@ -1,4 +1,4 @@
-"""The sensor and the job that send checkpoints to witnesses, and the alert if a witness does not take one."""
+"""The sensor and the job that send checkpoints to witnesses, and the alert if a witness refuses a checkpoint."""
 
 from __future__ import annotations
 

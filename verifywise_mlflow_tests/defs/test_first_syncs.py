@@ -55,7 +55,7 @@ def test_the_first_syncs_of_many_tenants_are_requested_over_several_ticks_and_no
     assert partition_keys(instance) == {"acme", *first}, "the others have none, so no other sensor requests their sync"
     assert active_tenants(store) == {"acme", *new}
 
-    # A tenant that somebody adds at the top of the file does not overtake those that wait.
+    # A tenant that somebody adds at the top of the file does not overtake the waiting tenants.
     write(tenants_file, ["late", "acme", *new])
     second, cursor = tick(instance, cursor)
     third, cursor = tick(instance, cursor)

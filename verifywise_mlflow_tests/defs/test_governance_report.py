@@ -1,4 +1,4 @@
-"""The report as an asset: written where the settings say, off without them, due after a change or on another day."""
+"""The report as an asset: written to the configured place, off by default, due after a change or on another day."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_settings_that_cannot_work_are_refused(
 
 
 def configure(folder: Path, monkeypatch: pytest.MonkeyPatch, report: dict[str, str] | None) -> None:
-    """Write tenants.yaml with one tenant, and settings of reports as defaults."""
+    """Write a tenants.yaml with one tenant, and with settings of reports as defaults."""
     document = {"tenants": {"acme": {"tracking_uri": "https://mlflow.acme.example"}}}
     path = folder / "tenants.yaml"
     path.write_text(yaml.safe_dump({**document, **({"defaults": {"report": report}} if report else {})}))

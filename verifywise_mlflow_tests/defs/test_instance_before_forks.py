@@ -1,4 +1,4 @@
-"""An instance that a worker opens before it forks: no connection crosses the fork, no run looks columns up again."""
+"""A worker opens an instance before it forks: no connection crosses the fork, and no run looks up columns again."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_no_connection_crosses_the_fork_and_the_child_opens_its_own(opened: dg.D
 
 
 def lookups(instance: dg.DagsterInstance) -> int:
-    """Return how often an instance looks which tables and columns it has, while it does what a run does."""
+    """Return how often an instance looks up its tables and columns while it does what a run does."""
     statements: list[str] = []
     for engine in {getattr(storage, "_engine") for storage in (instance.run_storage, instance.event_log_storage)}:  # noqa: B009  # Postgres' have one
         event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
@@ -88,7 +88,7 @@ def test_no_run_looks_tables_and_columns_up(opened: dg.DagsterInstance) -> None:
 
 def test_daemon_and_webserver_look_each_up_once(database: str) -> None:
     with dg.DagsterInstance.get() as instance:
-        assert instance.run_coordinator  # which both load
+        assert instance.run_coordinator  # daemon and webserver both load it
 
         assert lookups(instance) > 0
         assert lookups(instance) == 0

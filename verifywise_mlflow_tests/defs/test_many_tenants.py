@@ -37,7 +37,7 @@ REFUSING = [f"refusing-{index:02}" for index in range(50)]
 
 @pytest.fixture
 def ports() -> Iterator[dict[str, int]]:
-    """A port for each failing tenant. Hanging ones accept connections and never respond."""
+    """A port for each failing tenant. Servers of hanging tenants accept connections and never respond."""
     with ExitStack() as sockets:
         ports = {}
         for name in (*HANGING, *REFUSING):
@@ -51,7 +51,7 @@ def ports() -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 def many_tenants(tenants_file: Path, tenant: Tenant, registry: Registry, store: Store, ports: dict[str, int]) -> None:
-    """Configure 500 tenants; the healthy ones have been synced."""
+    """Configure 500 tenants; the healthy tenants have been synced."""
     registry.version("churn")
     newest, now = fetch_newest_updates(tenant, with_prompts=False).version, datetime.now(UTC)
     servers = dict.fromkeys(HEALTHY, f"tracking_uri: '{tenant.tracking_uri}', workspace: {tenant.workspace}")

@@ -14,7 +14,7 @@ TICK, HOUR, DAY = timedelta(minutes=2), timedelta(hours=1), timedelta(days=1)
 
 
 def simulate_ticks(tenants: int, *, last_read: datetime, hours: int) -> list[list[str]]:
-    """Return the tenants of each tick. All were last read together, and each requested sync completes at once."""
+    """Return the tenants of each tick. All tenants were last read together, and each requested sync ends at once."""
     read_times = dict.fromkeys((f"tenant-{index}" for index in range(tenants)), last_read)
     ticks = []
     for number in range(hours * HOUR // TICK):

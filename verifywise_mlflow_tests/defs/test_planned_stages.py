@@ -1,4 +1,4 @@
-"""Which stages a run is certain to execute: a sync requests early only what one of them needs."""
+"""Which stages a run is certain to execute: a sync requests early only what one of these stages needs."""
 
 from __future__ import annotations
 

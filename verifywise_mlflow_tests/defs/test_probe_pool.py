@@ -1,4 +1,4 @@
-"""The probe pool's threads: limited in number, never waited for beyond the deadline, and fair to other servers."""
+"""The probe pool's threads are limited in number, never delay a tick beyond the deadline, and are shared fairly."""
 
 from __future__ import annotations
 

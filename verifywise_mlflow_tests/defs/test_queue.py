@@ -46,7 +46,7 @@ LIMITS = {
 
 @dg.op(config_schema=dict)
 def sync() -> None:
-    """Never runs: the queue reads tags, names and configuration only."""
+    """A job that never runs: the queue reads tags, names and configuration only."""
 
 
 @dg.job
@@ -335,7 +335,7 @@ def test_a_sync_that_has_not_started_will_follow_the_hints_of_now(queue: Queue) 
     assert queue.start() == ["own-0"]
     queue.submit("own-1", CHANGES, job=targeted_sync)
     queue.submit("own-2", MANUAL)
-    queue.submit("own-3", SCHEDULE)  # it starts later than a targeted one would
+    queue.submit("own-3", SCHEDULE)  # it starts later than a targeted sync would
     started = queue.submit("own-4", CHANGES, job=targeted_sync)
     queue.instance.report_dagster_event(_event("PIPELINE_START"), started.run_id)
     failed = queue.submit("own-5", CHANGES, job=targeted_sync)

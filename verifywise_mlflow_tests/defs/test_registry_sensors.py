@@ -194,7 +194,7 @@ def test_a_server_whose_request_slots_another_sensor_holds_is_not_reported_as_un
     for _ in range(limit.limit):
         held.enter_context(limit.acquire("globex", limit.limit, kind="", timeout=0.1))
     with held, monkeypatch.context() as short_timeout:
-        short_timeout.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long it waits for a slot
+        short_timeout.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long the run waits for a slot
         for _ in range(3):
             assert ticking.tick() == []
             assert (ticking.cursor.pending, ticking.cursor.failing) == (("acme",), {})

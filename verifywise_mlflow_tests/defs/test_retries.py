@@ -29,7 +29,7 @@ def first_stage_events(tenant: str, path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_text(f"tenants:\n  acme: {{{tenant}}}\n")
     monkeypatch.setattr("time.sleep", lambda _: None)  # no back-off of the connector
     retry = ActiveExecution.mark_up_for_retry
-    # At once, not after the policy's 5 s: Dagster would look at the clock all the time, as it does not sleep.
+    # Retry immediately, not after the policy's 5 s: without sleep, Dagster would check the clock all the time.
     monkeypatch.setattr(
         ActiveExecution, "mark_up_for_retry", lambda execution, step, _time=None: retry(execution, step)
     )

@@ -85,7 +85,7 @@ def test_the_retention_periods_come_from_the_environment_and_an_invalid_one_is_r
 
     periods = RetentionPeriods.from_environment(environment)
 
-    assert periods == RetentionPeriods(timedelta(days=30), timedelta(days=30))  # unchanged runs are not kept longer
+    assert periods == RetentionPeriods(timedelta(days=30), timedelta(days=30))  # unchanged runs are kept no longer
     with pytest.raises(InvalidSettingError, match="VERIFYWISE_RUN_RETENTION_DAYS"):
         RetentionPeriods.from_environment({"VERIFYWISE_RUN_RETENTION_DAYS": "0"})
 

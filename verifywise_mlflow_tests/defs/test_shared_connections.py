@@ -18,7 +18,7 @@ from verifywise_mlflow_tests.defs.production import production_instance, set_dag
 
 @pytest.fixture
 def instance(empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """An instance of its own in Postgres, in a process whose next instances may share connections."""
+    """A new instance in Postgres. Later instances of the process may share its connections."""
     set_dagster_database(empty_database_url, monkeypatch)
     for storage in ("event_log.event_log", "run_storage.run_storage", "schedule_storage.schedule_storage"):
         module = import_module(f"dagster_postgres.{storage}")
@@ -28,7 +28,7 @@ def instance(empty_database_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def opened_sessions(url: str) -> int:
-    """Return how many connections to a database were ever opened, without this one."""
+    """Return how many connections to a database were ever opened, without the connection of this query."""
     query = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(query)

@@ -1,4 +1,4 @@
-"""Polls of a tenant with webhooks: they are rarer until one shows a change that no webhook reported."""
+"""Polls of a tenant with webhooks: they are rarer until a poll shows a change that no webhook reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_only_changes_that_have_a_webhook_count_as_unreported(registry: Registry
             hints = [HintedObject(ObjectKind.MODEL, name, 1) for name in listed.models]
             change_hints.record(session, hints, datetime.now(UTC))
         assert not unreported_models(store, "acme", listed), "hints are pending, so a sync will follow"
-        sync(tenant, store)  # which settles it
+        sync(tenant, store)  # the sync settles the hints
         return is_unreported
 
     client = registry.client

@@ -78,7 +78,7 @@ def test_a_tick_ends_as_soon_as_an_event_has_come(
 def test_where_no_notification_arrives_the_tick_looks_again(
     tenants_file: Path, store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pooler of transactions passes none on."""
+    """A connection pooler that pools transactions passes no notification on."""
     monkeypatch.setattr(sensor, "MAX_WAIT_SECONDS", 60)
     now = datetime.now(UTC)
     row = {"tenant_id": "acme", "object_kind": "registry", "object_name": "", "version_number": 0}

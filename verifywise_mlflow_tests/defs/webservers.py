@@ -37,7 +37,7 @@ def nginx() -> str:
 @contextmanager
 def webserver(instance: dg.DagsterInstance, definitions_file: Path, *, read_only: bool) -> Iterator[int]:
     """Run Dagster's webserver on a file of definitions; yield its port."""
-    from dagster_webserver.app import create_app_from_workspace_process_context  # 1 s, not for every test process
+    from dagster_webserver.app import create_app_from_workspace_process_context  # takes 1 s: not in every process
 
     target = LoadableTargetOrigin(python_file=str(definitions_file))
     origin = InProcessCodeLocationOrigin(target, location_name=definitions_file.stem)

@@ -15,7 +15,7 @@ from verifywise_mlflow_tests.support.published_schemas import EVENT_SCHEMAS
 _CLOUD_EVENT = json.loads((Path(__file__).parent / "cloud_events/specification/cloudevents.schema.json").read_text())
 """CloudEvents' own schema. Its origin is in the same folder."""
 
-# Events are JSON of many shapes, which tests index freely: hence Any here.
+# Tests index events, which are JSON of many shapes, freely, hence Any here.
 
 
 def read_schemas(folder: Path) -> dict[str, dict[str, Any]]:

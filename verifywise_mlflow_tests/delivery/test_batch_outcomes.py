@@ -1,4 +1,4 @@
-"""An error is charged to the version that it concerns, and ends the delivery if it concerns all."""
+"""An error counts for the version that it concerns, and ends the delivery if it concerns all versions."""
 
 from __future__ import annotations
 

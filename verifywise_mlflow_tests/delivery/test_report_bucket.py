@@ -1,4 +1,4 @@
-"""A report is written to a bucket by its own keys, and its start page leads to the newest one."""
+"""A report is written to a bucket with the report's own access keys, and its start page leads to the newest report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifies requests signed by AWS's Signature Version 4, written from AWS's description of it and nothing else.
+"""Verifies requests signed by AWS Signature Version 4. The code follows only AWS's description of the signature.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """

@@ -1,4 +1,4 @@
-"""The adaptive limit at simulated servers: a given number of workers, a service time and a distance."""
+"""The adaptive limit with simulated servers, which have a number of workers, a service time and a distance."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_waiting_ends_with_the_timeout() -> None:
 
 
 def test_two_tenants_with_sixteen_threads_do_not_flood_a_server_that_works_on_one_request_at_a_time() -> None:
-    """As MLflow with a password does: each request costs it CPU time, so more at once would only wait there."""
+    """MLflow with a password is such a server: each request costs CPU time, so more at once would only wait there."""
     worker, lock = threading.Lock(), threading.Lock()
     under_way, seen, answered = 0, list[int](), list[int]()
 
@@ -237,7 +237,7 @@ def test_two_tenants_with_sixteen_threads_do_not_flood_a_server_that_works_on_on
 
     with hostile_server(script) as server, ThreadPoolExecutor(16) as threads:
         clients = [client_for(server.uri, Limits()) for _ in range(2)]
-        # The first tenant's eight threads wait before the second one's, and would be served first in order of arrival.
+        # The first tenant's eight threads wait before the second tenant's. Order of arrival would serve them first.
         list(threads.map(request, [0] * 8 + [1] * 8 + [0, 1] * 12))
 
     # Without the limit, sixteen would wait there. With it, a machine that is busy with other work shows up to six.

@@ -1,4 +1,4 @@
-"""Requests through a tenant's forward proxy, which is a real one on a real socket."""
+"""Requests through a tenant's forward proxy: a real proxy on a real socket."""
 
 from __future__ import annotations
 

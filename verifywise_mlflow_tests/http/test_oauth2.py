@@ -161,7 +161,7 @@ def test_a_refused_address_of_the_issuer_is_reported_to_every_thread_that_waited
 
 
 LIFETIMES: list[tuple[object, int]] = [
-    (0.5, 2),  # over before the second request
+    (0.5, 2),  # the token expires before the second request
     ("0.5", 2),
     (3600, 1),
     ("3600", 1),

@@ -1,4 +1,4 @@
-"""What a message quotes of a response: short, escaped, redacted before it is cut."""
+"""Quotes of responses in messages are short, escaped, and redacted before they are cut."""
 
 from __future__ import annotations
 

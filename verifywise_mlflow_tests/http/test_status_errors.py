@@ -1,4 +1,4 @@
-"""Each status stands for the same error, for every server."""
+"""Each HTTP status leads to the same error for every server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sync's deadline: it ends requests that a server answers slowly but always in time."""
+"""A sync's deadline ends requests even if each response arrives slowly but in time."""
 
 from __future__ import annotations
 

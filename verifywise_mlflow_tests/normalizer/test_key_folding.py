@@ -67,7 +67,7 @@ def test_system_keys_and_overlong_keys_have_no_spelling(key: str) -> None:
 
 
 def words_by_unicode(text: str) -> tuple[str, ...]:
-    """The words of a text by the steps that hold for any script, without the short cut for ASCII and without cache."""
+    """Return the words of a text by the steps for any script, without the shortcut for ASCII and without the cache."""
 
     def plain(part: str) -> str:
         return re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", part))
@@ -87,7 +87,7 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 
 
 def test_folding_twice_changes_nothing_for_any_character() -> None:
-    # One unassigned and one private character stand for a million others: they have no case, parts or properties.
+    # One unassigned and one private character represent a million others: these have no case, parts or properties.
     others = (
         character for character in map(chr, range(0x110000)) if unicodedata.category(character) not in ("Cn", "Co")
     )

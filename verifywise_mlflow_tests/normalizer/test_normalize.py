@@ -1,4 +1,4 @@
-"""Each field of a record is filled from what MLflow has about a version, and has an origin."""
+"""Each field of a record is filled from MLflow's data about a version, and has an origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How linked objects belong to a version, in the origins of its values, and which links are uncertain."""
+"""The origins of a record state how linked objects belong to a version, and which links are uncertain."""
 
 from __future__ import annotations
 

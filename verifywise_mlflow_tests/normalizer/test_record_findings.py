@@ -1,4 +1,4 @@
-"""What a record says about what could not be read, and about what is unusual."""
+"""A record states which objects could not be read, and which values are unusual."""
 
 from __future__ import annotations
 

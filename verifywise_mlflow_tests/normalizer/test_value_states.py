@@ -1,4 +1,4 @@
-"""Texts that are not values: placeholders, negations, failures and the accounts of machines, and what is not one."""
+"""Texts that are not values (placeholders, negations, failures, accounts of machines), and similar texts that are."""
 
 from __future__ import annotations
 

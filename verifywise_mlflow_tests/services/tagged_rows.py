@@ -1,4 +1,4 @@
-"""Rows of models, versions, runs and logged models with tags, written straight into the store."""
+"""Rows of models, versions, runs and logged models with tags, written directly into the store."""
 
 from __future__ import annotations
 

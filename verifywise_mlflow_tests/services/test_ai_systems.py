@@ -1,4 +1,4 @@
-"""Models are grouped into AI systems by tags and declarations; where the two disagree, both are shown."""
+"""Models are grouped into AI systems by tags and declarations. If a tag and a declaration disagree, both are shown."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_contradictions_are_shown_and_archived_versions_cause_none(systems: AiSy
         "the declaration assigns fraud to Consumer lending; the tags of version 1 name Payments",
     ]
     assert lending.patterns_without_model == ("gone-model",)
-    assert lending.shown_risk_categories == {"high": 2, "limited": 1}  # what MLflow shows stays as it is
+    assert lending.shown_risk_categories == {"high": 2, "limited": 1}  # the values from MLflow stay unchanged
 
 
 def test_a_name_from_a_tag_is_escaped_in_a_contradiction(store: Store) -> None:

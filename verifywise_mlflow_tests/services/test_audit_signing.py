@@ -1,4 +1,4 @@
-"""A sync records its start and its end and, with a signing key, signs the audit trail up to there."""
+"""A sync records its start and its end. With a signing key, it signs the audit trail up to the entry of its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two versions side by side: every value that one of them has, what differs, and what cannot be known."""
+"""Two versions side by side: every value that one version has, the differences, and what cannot be known."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_gap_ages_while_its_reason_changes_then_closes_and_reopens(tenant: Ten
         evaluate(tenant, store, day(number))
         ages.append(oldest(tenant, store, day(number)))
 
-    # The verdict is not evidenced, then failed for one owner and for another: one gap, open since the first day.
+    # The verdict is not evidenced, then fails for two owners in turn: this is one gap, open since the first day.
     assert ages == [0, 3, 5, None, 0, 2]
 
 
@@ -64,7 +64,7 @@ def test_the_metrics_count_open_gaps_by_age_and_severity(tenant: Tenant, store: 
     at = day(1) + timedelta(days=31)
 
     assert figures(tenant, store, at) == {
-        "compliance_score": 28.57,  # 2 of the 7 that apply
+        "compliance_score": 28.57,  # 2 of the 7 applicable verdicts
         "versions_evidence_complete": 1,
         "versions_gaps": 0,
         "versions_failing": 4,

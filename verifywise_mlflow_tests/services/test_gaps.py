@@ -1,4 +1,4 @@
-"""Gaps: since when they are open, in which order they are listed, and how they are counted."""
+"""Gaps: the time since which they are open, the order of lists, and the counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PASS, FAIL, NOT_EVIDENCED, NOT_READ, NOT_APPLICABLE, ERROR = (
 )
 
 HISTORIES: Final[Sequence[tuple[str, Sequence[Verdict | None], int, bool]]] = [
-    # The verdicts of consecutive days (None: no policy has the rule), the day of the opening, whether it may be older.
+    # Verdicts of consecutive days (None: no policy has the rule), day of the gap's opening, whether it may be older.
     ("failed from the first evaluation", [FAIL], 1, True),
     ("failed from the first evaluation and still does", [FAIL, FAIL, FAIL], 1, True),
     ("passed before", [PASS, FAIL], 2, False),
@@ -51,7 +51,7 @@ def tenants(postgres: EmbeddedPostgres) -> Iterator[GovernedTenants]:
 
 @pytest.fixture(scope="module")
 def histories(postgres: EmbeddedPostgres) -> Iterator[dict[int, Gap]]:
-    """The gap of each version, whose verdicts are those of a history; by version number, from 1."""
+    """The gap of each version, by version number. Version 1 has the verdicts of the first history, and so on."""
     with migrated_database(postgres) as url, Store(url) as store:
         for number, (_, verdicts, _, _) in enumerate(HISTORIES, start=1):
             write_record(store, RecordInputs(version=ModelVersion("fraud", number)), day(1))

@@ -1,4 +1,4 @@
-"""The inventory: which versions it lists, with what, and how filters narrow it."""
+"""The inventory: the listed versions, their columns, and the effect of filters."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ URI = f"pkcs11:token=audit%20trails;object=signing?module-path={LIBRARY}&pin-sou
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A token with a key; the library reads where it is only once per process."""
+    """A token with a key. The library reads the token's location only once per process."""
     folder = tmp_path_factory.mktemp("softhsm")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))

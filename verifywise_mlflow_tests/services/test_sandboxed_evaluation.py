@@ -1,4 +1,4 @@
-"""A tenant's own rule that needs too much memory or time gets the verdict ``error``, and every other rule its own."""
+"""If a tenant's own rule needs too much memory or time, its verdict is ``error``, and all other rules are decided."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_process_that_cannot_start_is_an_error_of_the_system_and_no_verdict(mo
 
 @pytest.fixture
 def unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker can start, which shows who needs one."""
+    """No worker can start, which shows whether an evaluation needs a worker."""
     monkeypatch.setattr(rule_worker_client, "RULE_WORKER", "no_such_program")
 
 

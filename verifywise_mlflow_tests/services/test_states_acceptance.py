@@ -1,4 +1,4 @@
-"""States that syncs refuse are committed by a person, exactly those, and only if the log is what the trail commits."""
+"""A person commits exactly the states that syncs refuse, and only if the rest of the log equals the commitment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def entry(kind: EntryKind, sync_id: str) -> AuditEntry:
 
 
 def sync(session: TenantSession, sync_id: str, *numbers: int) -> AuditEntry:
-    """Write what a sync writes that finds new versions; return its end."""
+    """Write the rows of a sync that finds new versions; return the entry of its end."""
     audit_log.append(session, [entry("sync started", sync_id)])
     state_log.append(session, states(sync_id, *numbers))
     return append_with_states(session, entry("sync ended", sync_id))
@@ -39,7 +39,7 @@ def sync(session: TenantSession, sync_id: str, *numbers: int) -> AuditEntry:
 
 @pytest.fixture
 def refused(store: Store) -> Store:
-    """A log with four committed states, a forged one, and two of a sync whose end refused to commit."""
+    """A log with four committed states, a forged state, and two states of a sync whose end refused to commit."""
     with store.begin("acme") as session:
         sync(session, "sync-1", 1, 2, 3, 4)
         state_log.append(session, states("forged", 5))

@@ -1,4 +1,4 @@
-"""Dossiers: everything that is known of a version as of a time, alone or in batches, and what cannot be known."""
+"""Dossiers have everything that is known of a version as of a time, alone or in batches, and what cannot be known."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_dossier_of_a_day_has_what_was_known_then(credit: Store) -> None:
     assert changed.record.business_purpose == "A challenger."
     assert known(credit, CHAMPION, day(5)).waivers == ()
     assert [stored.waiver.rule for stored in known(credit, CHAMPION, day(6)).waivers] == [WAIVED_RULE]
-    assert known(credit, CHALLENGER, day(6)).waivers == ()  # it is the champion's
+    assert known(credit, CHALLENGER, day(6)).waivers == ()  # the waiver is for the champion
     with credit.begin("acme") as session:
         assert dossier(session, (MODEL, CHALLENGER), datetime.fromisoformat("2026-02-01T00:00:00+00:00")) is None
 

@@ -1,4 +1,4 @@
-"""A version is meant by its number, an alias or the stage of one version; nothing else is guessed."""
+"""A reference names a version by its number, an alias or the stage of one version; nothing else is guessed."""
 
 from __future__ import annotations
 

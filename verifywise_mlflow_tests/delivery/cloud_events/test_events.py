@@ -1,4 +1,4 @@
-"""What changed about a version becomes an event that the published schemas and the reference library accept."""
+"""Each change of a version becomes an event that the published schemas and the reference library accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a webhook's receiver may do, and what it gets to see: addresses, TLS, secrets, long responses."""
+"""What a webhook's receiver may do, and what it receives: addresses, TLS, secrets, long responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver and the tickets of the guide run as they are printed, against what a webhook really sends."""
+"""The receiver and the tickets run as the guide prints them, with the requests that a webhook really sends."""
 
 from __future__ import annotations
 

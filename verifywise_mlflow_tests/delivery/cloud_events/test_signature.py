@@ -1,4 +1,4 @@
-"""Signatures as the specification Standard Webhooks has them, whose test vector these bytes are."""
+"""Signatures follow the specification Standard Webhooks. The bytes below are its test vector."""
 
 from __future__ import annotations
 

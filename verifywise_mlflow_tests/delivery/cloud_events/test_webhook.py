@@ -1,4 +1,4 @@
-"""Events reach a webhook at least once, in the order of their version, also if the webhook fails."""
+"""Events reach a webhook at least once, and in order for each version, even if the webhook fails."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_retry_sends_the_same_bytes_and_keeps_the_order(store: Store, webhook:
     assert second.outcome == "delivered"
     assert posted(server) == [
         ("churn", "Staging"),
-        ("churn", "Production"),  # refused, so what follows of this version waits
+        ("churn", "Production"),  # refused, so the next events of this version wait
         ("fraud", "Staging"),
         ("churn", "Production"),
         ("churn", "Archived"),

@@ -36,7 +36,7 @@ def accept(server: HostileServer, request: ReceivedRequest) -> bytes:
 
 
 def in_turn(*responses: bytes) -> Respond:
-    """Return a script that gives the responses in turn, and then accepts everything."""
+    """Return a script that sends the responses in turn, and then accepts every request."""
     remaining = list(responses)
     return lambda *_: remaining.pop(0) if remaining else make_response(b"", 204)
 

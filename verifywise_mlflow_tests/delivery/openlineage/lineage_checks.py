@@ -1,7 +1,7 @@
 """Checks OpenLineage events: by the classes that OpenLineage generates from its schemas, and our facets by our schemas.
 
-No package that we know ships OpenLineage's schemas themselves. If ``OPENLINEAGE_SPEC`` names the folder ``spec`` of a
-copy of OpenLineage's repository, every event is validated against them, too.
+No package that we know contains OpenLineage's schemas themselves. If ``OPENLINEAGE_SPEC`` names the folder ``spec`` of
+a copy of OpenLineage's repository, every event is also validated against the schemas in this folder.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def check_lineage_event(body: str | bytes) -> dict[str, Any]:
 
 
 def check_against_class(value: object, kind: Any, where: str) -> None:
-    """Check that a value has the fields of a generated class, all of its required ones, and their types."""
+    """Check that a value has only fields of a generated class, with their types, and all required fields."""
     options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if value is None:
         assert type(None) in options, f"{where} is null"

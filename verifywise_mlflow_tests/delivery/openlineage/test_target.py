@@ -62,7 +62,7 @@ def accept(server: HostileServer, request: ReceivedRequest) -> bytes:
 
 @pytest.fixture
 def trained(registry: Registry, tenant: Tenant, store: Store) -> str:
-    """A version of a run with a data set, and one without a run, synced; the run's id."""
+    """Two synced versions: one from a run with a data set, and one without a run. Returns the run's ID."""
     data_set = Dataset("churn-2026", "d1", "http", '{"url": "https://data.example/churn.csv"}')
     run_id = registry.run(datasets=[data_set], tags={"mlflow.source.git.commit": "c0ffee1", "owner": "Ada Lovelace"})
     registry.version("churn", run_id=run_id, description="Predicts churn.")
@@ -72,7 +72,7 @@ def trained(registry: Registry, tenant: Tenant, store: Store) -> str:
 
 
 def enqueue(store: Store) -> None:
-    """Make a version pending that was not evaluated."""
+    """Put a version that was not evaluated into the outbox."""
     now = datetime.now(UTC) - timedelta(minutes=1)
     with store.begin("acme") as session:
         delivery_outbox.enqueue(session, ["openlineage"], [("churn", 1)], cause="verdicts", sync_id="s1", now=now)
@@ -214,7 +214,7 @@ def test_a_file_gets_a_line_for_each_event_as_soon_as_it_can_be_written(
 def test_a_kafka_topic_gets_a_confirmed_message_for_each_event(
     store: Store, tenant: Tenant, trained: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A cluster that Kafka's own client library simulates behind a socket.
+    # Kafka's own client library simulates a cluster behind a socket.
     cluster = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "127.0.0.1:0"})
     (broker,) = cluster.list_topics(timeout=10).brokers.values()
     address = f"{broker.host}:{broker.port}"

@@ -26,7 +26,7 @@ def client_for(
     limits: Limits = LIMITS,
     **settings: object,
 ) -> VerifyWiseClient:
-    """Return a client that logs in, or has a token. It waits on a clock that sleeping moves."""
+    """Return a client that logs in, or has a token. The client sleeps on a fake clock."""
     monkeypatch.setenv("VERIFYWISE_TEST_PASSWORD", password)
     auth: dict[str, object] = {"kind": "login", "email": email, "password": "env:VERIFYWISE_TEST_PASSWORD"}
     if token is not None:

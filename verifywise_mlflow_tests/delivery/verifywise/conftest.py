@@ -29,7 +29,7 @@ def verifywise_servers() -> Iterator[Mapping[Dialect, VerifyWiseServer]]:
 def verifywise(
     verifywise_servers: Mapping[Dialect, VerifyWiseServer], request: pytest.FixtureRequest
 ) -> VerifyWiseServer:
-    """An empty contract server: of dialect B, or of that which ``indirect`` parametrization names."""
+    """An empty contract server, of dialect B unless ``indirect`` parametrization names another dialect."""
     server = verifywise_servers[getattr(request, "param", Dialect.B)]
     server.clear()
     return server

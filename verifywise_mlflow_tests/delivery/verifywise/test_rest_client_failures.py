@@ -1,4 +1,4 @@
-"""What the client does when VerifyWise does not answer as it should: sessions, rate limits, lost answers."""
+"""The client's behavior if VerifyWise does not respond as it should: sessions, rate limits, lost responses."""
 
 from __future__ import annotations
 

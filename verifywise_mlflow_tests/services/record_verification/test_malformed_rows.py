@@ -1,4 +1,4 @@
-"""An owner of the database who writes text of any form into a row is named, and never stops the verification."""
+"""If an owner of the database writes any text into a row, the verification reports the row and never stops."""
 
 from __future__ import annotations
 

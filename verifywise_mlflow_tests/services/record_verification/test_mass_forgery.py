@@ -1,4 +1,4 @@
-"""The attack of an owner of the database on many rows at once: each is named, before the next sync and after it."""
+"""An owner of the database forges many rows at once: each row is reported, before the next sync and after it."""
 
 from __future__ import annotations
 

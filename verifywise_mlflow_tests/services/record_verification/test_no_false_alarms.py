@@ -1,4 +1,4 @@
-"""What syncs and people do in the normal course of events is never reported as damage.
+"""Normal actions of syncs and people are never reported as damage.
 
 The random histories of a registry (``histories``) end with the same verification.
 """
@@ -55,7 +55,7 @@ def test_what_happens_to_a_registry_and_to_its_settings_is_no_damage(
     strict = tenant.model_copy(update={"compliance": Compliance(thresholds={"most_production_versions": 2})})
     interrupted = Sync(strict, store, SyncOptions()).__enter__()
     for stage in Stage:
-        interrupted.run(stage)  # it is killed before its end
+        interrupted.run(stage)  # the sync is killed before its end
     assert assert_intact(store).not_committed > 0
 
     with Sync(strict, store, SyncOptions()) as run:

@@ -1,4 +1,4 @@
-"""What is missing, disabled or superfluous among the webhooks that MLflow lists."""
+"""Missing, disabled and superfluous webhooks in MLflow's list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/how-to/webhooks.md, measured: what reports each kind of change in MLflow, and what finds it."""
+"""Measures the table of docs/how-to/webhooks.md: what reports each kind of change in MLflow, and what finds it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Change = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the cheap reads show, from the cheapest to the dearest."""
+    """The results of the reads that polls send, from the cheapest to the most expensive read."""
 
     newest: NewestUpdates
     listings: RegistryFingerprints
@@ -61,9 +61,9 @@ def webhook(tenant: Tenant) -> Iterator[HostileServer]:
 
 
 def changes(registry: Registry, run_id: str) -> Mapping[str, Sequence[Change]]:
-    """Return how people make each kind of change: to the model ``churn``, whose first version has the run.
+    """Return functions that make each kind of change to the model ``churn``, whose first version has the run.
 
-    Those that no webhook reports come first, so that no late delivery is taken for theirs.
+    Changes that no webhook reports come first, so that no late delivery is attributed to them.
     """
     client = registry.client
     return {

@@ -1,4 +1,4 @@
-"""An administrator runs what is printed against a real MLflow server: the webhook is registered, signs and delivers."""
+"""An administrator runs the printed text on a real MLflow server: the webhook is registered, signs and delivers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A tenant that delivers to a contract server of each dialect; and to a real server, if the environment names one.
 
 ``VERIFYWISE_TEST_URL`` with ``VERIFYWISE_TEST_EMAIL`` and ``VERIFYWISE_TEST_PASSWORD`` names a real server and a user
-there. Use one that is made for tests: entries, risks, files and evidence stay there.
+there. Use a server that is made for tests: entries, risks, files and evidence stay there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REAL_EMAIL, REAL_PASSWORD = os.environ.get("VERIFYWISE_TEST_EMAIL"), os.environ.
 def delivering(
     request: pytest.FixtureRequest, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Delivering]:
-    """The tenant acme, which delivers as an Editor; in turn to each dialect."""
+    """The tenant acme, which delivers as an Editor. A test runs once for each dialect."""
     if request.param == REAL:
         if not (REAL_URL and REAL_EMAIL and REAL_PASSWORD):
             pytest.fail("set VERIFYWISE_TEST_EMAIL and VERIFYWISE_TEST_PASSWORD, too")

@@ -1,4 +1,4 @@
-"""A tenant whose verdicts are delivered to a VerifyWise server, for tests: seeding, delivering, and looking there.
+"""A tenant whose verdicts are delivered to a VerifyWise server: functions to seed, deliver and read the server.
 
 The server is read over the REST API, so that the same tests run against a real server: see ``conftest.py``.
 """
@@ -59,7 +59,7 @@ class Delivering:
     def seed(
         self, number: int = 1, /, *, model: str | None = None, stage: str | None = "Production", **tags: str
     ) -> None:
-        """Store a version with tags, and evaluate it. Both rules fail for the tags that are not given."""
+        """Store a version with tags, and evaluate it. A rule fails if its tag is not given."""
         tags = {"owner": "Bob", "business_purpose": "Something", **tags}
         store_record(self.store, model or self.model, number, self.now, stage=stage, **tags)
         self.evaluate()
@@ -93,7 +93,7 @@ class Delivering:
         grant_waiver(self.store, self.tenant, waiver, self.now)
 
     def recreate(self, number: int) -> None:
-        """Record that the version is the second one with its number."""
+        """Record that the version is the second version with its number."""
         values = {"tenant": self.tenant.tenant_id, "model": self.model, "number": number, "now": self.now}
         with self.store.begin_shared() as connection:
             connection.execute(
@@ -210,7 +210,7 @@ def delivering_tenant(folder: Path, url: str, email: str, **settings: object) ->
 
 @contextmanager
 def closing_client(client: VerifyWise) -> Iterator[VerifyWise]:
-    """Close a client in the end."""
+    """Close a client at the end of the block."""
     try:
         yield client
     finally:

@@ -1,4 +1,4 @@
-"""Delivers, and is killed right after a POST was answered and before the ledger has its row.
+"""Delivers, and is killed after the response to a POST and before the ledger has the row of this POST.
 
 ``python -m … entry|risk|file URL FOLDER`` delivers what the tenant of ``delivering_tenant`` has pending.
 """

@@ -1,4 +1,4 @@
-"""What people do in VerifyWise stays: a delivery deletes nothing, and changes fields that hold what it last wrote."""
+"""People's changes in VerifyWise stay: a delivery deletes nothing, and changes only fields that have its last value."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def _overwritten(server: VerifyWiseServer) -> Iterator[tuple[str, str, str]]:
                 ours |= {(row["entity_id"], name): _text(value) for name, value in json.loads(next(bodies)).items()}
             else:
                 key = (row["entity_id"], row["field_name"])
-                # Whose rule passes is resolved even if a person has begun to work on it.
+                # A risk whose rule passes is resolved, even if a person has begun to work on it.
                 if (kind, row["old_value"], row["new_value"]) != ("risk_history", "In Progress", "Resolved"):
                     yield f"{kind} {key}", str(row["old_value"]), ours.get(key, "-")
                 ours[key] = str(row["new_value"])

@@ -1,4 +1,4 @@
-"""``verifywise-mlflow deliver``: what an operator sees and what programs read."""
+"""The output of ``verifywise-mlflow deliver`` for operators and for programs."""
 
 from __future__ import annotations
 

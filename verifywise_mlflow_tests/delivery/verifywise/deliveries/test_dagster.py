@@ -1,4 +1,4 @@
-"""Dagster delivers what is pending, next to the syncs and never in their way."""
+"""Dagster delivers pending versions in addition to the syncs, and never delays a sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some builds allow a hundred requests in a quarter of an hour: a delivery continues when the next one begins."""
+"""Some builds allow a hundred requests per 15 minutes: a delivery continues when the next 15 minutes begin."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_delivery_continues_when_the_limit_allows_it_and_sends_nothing_twice(
     assert 3 <= len(outcomes) <= 5
     assert not any(due_early)
     assert statuses == {200, 201, 202}
-    assert max(requests_of_each) <= 85  # a fifth is people's; requests about files show only their own limit
+    assert max(requests_of_each) <= 85  # a fifth is reserved for people; file requests show only their own limit
     assert clock.sleeps == []
     assert sorted(int(str(entry["version"])) for entry in entries) == list(range(1, VERSIONS + 1))
     assert len({risk["risk_name"] for risk in risks}) == len(risks) == 2 * VERSIONS

@@ -1,4 +1,4 @@
-"""However requests and responses are lost, the server ends up with one object of each kind and no other."""
+"""Whichever requests and responses are lost, the server has exactly one object of each kind in the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan_fault(server: VerifyWiseServer, chance: random.Random) -> None:
 
 
 def deliver(delivering: Delivering, server: VerifyWiseServer, *, retry_parked: bool = False) -> None:
-    server.restart()  # its clock is a real one: its limits begin again, as they do in 20 minutes
+    server.restart()  # the server has a real clock: reset its limits, as 20 minutes would
     delivering.deliver(retry_parked=retry_parked)
     delivering.later(minutes=20)
 

@@ -1,4 +1,4 @@
-"""A state that returns makes its evidence file current again, also after requests whose outcome is unknown."""
+"""If a state returns, its evidence file becomes current again, even after requests with an unknown outcome."""
 
 from __future__ import annotations
 
