@@ -1,6 +1,6 @@
 """Caches the listings and hashes of one artifact root, so that all versions that share the root cause one read.
 
-MLflow 2 runs often hold several registered models, and each version's manifest covers the whole run. A sync keeps one
+MLflow 2 runs often contain several registered models, and each version's manifest covers the whole run. A sync has one
 ``CachingSource`` per run. The next sync starts with an empty cache.
 """
 

@@ -13,12 +13,12 @@ class ManifestLimits:
 
     max_files: int = 10_000
     max_directories: int = 2_000
-    """Directories per root. Each directory costs one listing request."""
+    """The maximum number of directories per root. Each directory costs one listing request."""
     max_depth: int = 32
-    """Path segments below the root. A symlinked loop on the server ends here."""
+    """The maximum number of path segments below the root. It ends a loop of symbolic links on the server."""
     max_file_bytes: int = 16 * GIB
     """The largest file that is hashed, in bytes."""
     max_total_bytes: int = 64 * GIB
-    """Bytes hashed for one version, over both roots together."""
+    """The maximum number of bytes that are hashed for one version, over both roots together."""
     timeout_s: float = 3_600.0
-    """Seconds after which no further file of the version is hashed."""
+    """The seconds after which no further file of the version is hashed."""

@@ -13,7 +13,7 @@ from verifywise_mlflow.common.json_value import Json
 
 @cache
 def _codec() -> TypeAdapter[ArtifactManifest]:
-    """Return the converter. It is built at its first use, since a sync without new files needs none."""
+    """Return the converter. It is built at its first use, since a sync without new files needs no converter."""
     return TypeAdapter(ArtifactManifest)
 
 

@@ -104,7 +104,7 @@ class Problems(Sequence[str]):
     def __getitem__(self, index: slice) -> tuple[str, ...]: ...
 
     def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        """Return one or more of the sentences."""
+        """Return a sentence, or a slice of the sentences."""
         return self.sentences()[index]
 
     def __len__(self) -> int:

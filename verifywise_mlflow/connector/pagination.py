@@ -120,7 +120,7 @@ class ListingPages(Generic[T, K]):
     listed: Listed[K] = field(default_factory=Listed)
 
     def __iter__(self) -> Iterator[Sequence[T]]:
-        """Yield the pages. While a page is processed, the next one is read."""
+        """Yield the pages. While a page is processed, the next page is read."""
         return filter(None, pages_ahead(self.read_pages(self.listed)))
 
     def read(self) -> Listing[T]:

@@ -17,7 +17,7 @@ LARGE_RESPONSE_BYTES: Final = 512 * 1024
 
 
 class ResponseMemory:
-    """A lock on large responses, which a thread holds until the end of its block."""
+    """A lock for parsing large responses. A thread holds the lock until the end of its block."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -118,5 +118,5 @@ class ObjectTexts:
         return True
 
     def _first_keys(self, name: str, pairs: Mapping[str, V]) -> Sequence[str]:
-        # Sorted, so that the order in which the server lists the items does not decide which ones are accepted.
+        # Sorted, so that the order in which the server lists the items does not decide which items are accepted.
         return self.first(name, sorted(pairs))

@@ -75,7 +75,7 @@ def assessed_trace(value: object, intake: TextIntake | None = None) -> AssessedT
 def _assessments(trace: Row) -> Iterator[Assessment]:
     for row in trace.rows("assessments"):
         if row.fields.get("valid") is False:
-            continue  # a newer assessment has replaced this one
+            continue  # a newer assessment has replaced this assessment
         kind = "feedback" if "feedback" in row.fields else "expectation" if "expectation" in row.fields else None
         if kind is None:
             continue  # a reference to an issue does not assess quality

@@ -68,7 +68,7 @@ class TrackingReader:
         return self._client.traffic
 
     def experiments(self) -> Listing[Experiment]:
-        """List every experiment that the account may see, including deleted ones."""
+        """List every experiment that the account may see, including deleted experiments."""
         # In this order, only a permanent deletion moves rows; the server's default order is by time.
         return self._search_experiments("experiment_id ASC", EXPERIMENTS_PAGE_SIZE)
 
@@ -84,7 +84,7 @@ class TrackingReader:
         )
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
-        """Read up to ``RUNS_PAGE_SIZE`` runs of the given experiments, including deleted ones."""
+        """Read up to ``RUNS_PAGE_SIZE`` runs of the given experiments, including deleted runs."""
         if not experiment_ids or not _quoted(run_ids):
             return Listing(())  # without experiments, MLflow's search always returns nothing
         body = {
@@ -193,7 +193,7 @@ class TrackingReader:
         """Count the assessments of the logged models' traces in some experiments, in at most four requests.
 
         The newest traces are read first. If they fill more than one page, most of them come from the use of an
-        application. Then the traces that belong to a run are read, too, because an evaluation is a run.
+        application. In this case, the traces that belong to a run are also read, because an evaluation is a run.
 
         Raises:
             EndpointNotFoundError: the server has no search for traces.
@@ -335,5 +335,5 @@ def _single_page_size(identifiers: Sequence[str]) -> int:
 
 
 def _quoted(identifiers: Sequence[str]) -> str:
-    """Return IDs as a list for a filter. IDs with a quote are left out: no ID of a run or model has one."""
+    """Return IDs as a list for a filter. IDs with a quote are left out: no ID of a run or model contains a quote."""
     return ", ".join(f"'{identifier}'" for identifier in identifiers if "'" not in identifier)

@@ -35,7 +35,7 @@ _LINKED_PROMPTS: Final = "mlflow.linkedPrompts"
 
 
 def refresh(context: StageContext, progress: Progress, experiments: Callable[[], Listing[Experiment]]) -> None:
-    """List the agents, store the ones that differ, and mark missing ones as deleted.
+    """List the agents, store the agents that differ from their rows, and mark missing agents as deleted.
 
     Args:
         context: the stage.
@@ -63,7 +63,7 @@ def _refresh(
         searched = agents.registry_experiments(session) if only_registry else list(names)
     listing = _list(context, searched)
     if listing is None:
-        return  # the server offers no logged models, which is not the same as having no agents
+        return  # the server has no logged models, which does not mean that its agents were deleted
     progress.notes += map(Note, listing.problems)
     _write(context, progress, listing.rows, names, {model_id: stored for model_id, (stored, _) in known.items()})
     in_scope = set(searched)
@@ -111,7 +111,7 @@ def _write(
     experiment_names: Mapping[str, str | None],
     known: Mapping[str, StoredObject],
 ) -> None:
-    """Write the agents that differ from the stored ones, in batches of one transaction each."""
+    """Write the agents that differ from the stored agents, in batches of one transaction each."""
     listed = list(listed)
     index: PromptIndex | None = None
     if any(_LINKED_PROMPTS in agent.tags for agent in listed):

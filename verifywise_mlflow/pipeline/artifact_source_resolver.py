@@ -149,7 +149,7 @@ def resolve_location(location: ModelLocation, stores: ArtifactStores) -> ModelLo
 def model_source(
     location: ModelLocation, reader: Reader, stores: ArtifactStores, routes: RouteChoice
 ) -> DirectSource | None:
-    """Return the root that holds a model's files, or None if there is none."""
+    """Return the root that contains a model's files, or None if there is no such root."""
     match location:
         case LoggedModelFiles(model_id=model_id, uri=uri):
             return _source(ServerSource.for_logged_model(reader, model_id), uri, reader, stores, routes)

@@ -1,4 +1,4 @@
-"""Finds the listed objects that differ from the stored ones, by their fingerprints.
+"""Finds the listed objects that differ from the stored objects, by their fingerprints.
 
 Only these objects are written. A sync is therefore idempotent: a second sync over the same data writes nothing.
 """

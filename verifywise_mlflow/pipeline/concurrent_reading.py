@@ -31,8 +31,8 @@ from verifywise_mlflow.pipeline.manifest_reader import (
 from verifywise_mlflow.pipeline.shared_work import SharedWork
 
 VERSIONS_PER_BATCH: Final = 20
-"""Versions in one transaction. They are few, because reading for a manifest may take gigabytes, and a killed sync loses
-the manifests of its open transaction."""
+"""The number of versions in one transaction. It is low, because gigabytes may have been read for a manifest, and a
+killed sync loses the manifests of its open transaction."""
 BATCH_SECONDS: Final = 0.5
 """How long a batch waits for more versions."""
 
@@ -152,7 +152,7 @@ class _Reading:
         deadline = self._context.deadline
         try:
             deadline.check()
-            # A version is read to its end: a large one would never be read if the deadline interrupted it in each sync.
+            # A version is read to its end. If the deadline interrupted it, a large version would never be complete.
             with deadline.extended_to(self._context.tenant.artifacts.max_version_seconds):
                 is_still_empty = version.due.is_empty_retry and reader.list_folder(version) is FolderListing.EMPTY
                 result = None if is_still_empty else reader.read(version)

@@ -86,7 +86,7 @@ def _record_version(
     names = list(changes)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     reason = f"the {label} changed: {', '.join(names[:5])}{more}"
-    if not changes:  # for example, this release has one more setting, which is not set
+    if not changes:  # for example, this release has a new setting, which is not set
         reason = f"this release stores the {label} in another form; no setting differs"
     return [make_entry(_ENTRY_KINDS[kind], "noted", reason=reason, counts=counts)]
 

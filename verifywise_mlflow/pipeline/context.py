@@ -48,7 +48,7 @@ class SyncOptions:
 
     @property
     def is_targeted(self) -> bool:
-        """Whether the sync reads only named objects, so that its results say nothing about other objects."""
+        """Whether the sync reads only named objects, so that its results show nothing about other objects."""
         return self.only is not None
 
     def for_trail(self) -> dict[str, object]:
@@ -66,7 +66,7 @@ class SyncOptions:
 
 
 MAX_COUNTED_NOTES = 10
-"""The audit trail and ``--json`` list at most this many notes of a stage or a sync, and count the others."""
+"""The audit trail and ``--json`` list at most this many notes of a stage or a sync, and count the remaining notes."""
 
 
 LISTING_SHARE = 0.5

@@ -118,7 +118,7 @@ def _evaluations(
 
 
 def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[EvaluationDataset]:
-    """Return the evaluation data sets that changed last; none if the server cannot list them.
+    """Return the evaluation data sets that changed last; an empty result if the server cannot list them.
 
     Raises:
         DeadlineExceededError: the sync's deadline has passed. After any other HTTP error, the data sets count as

@@ -38,7 +38,7 @@ def plan_hinted_sync(store: Store, tenant: Tenant) -> HintedSync:
     with store.begin(tenant.tenant_id) as session:
         hints = change_hints.pending(session)
         options = targeted_options(session, tenant, [hint.object for hint in hints])
-    # A sync of the registry settles all hints from before it began, including those of this plan.
+    # A sync of the registry settles all hints from before it began, including the hints of this plan.
     return HintedSync(options, hints if options.is_targeted else ())
 
 

@@ -30,7 +30,7 @@ class HistoryBudget:
     """Bytes per day."""
     day: date
     used: int
-    """Bytes written on that day, including those of this stage."""
+    """Bytes written on that day, including the bytes of this stage."""
     sync_held_back: int = 0
     """The number of changes that earlier stages of the sync held back."""
     stored_held_back: int = 0
@@ -73,7 +73,7 @@ class HistoryBudget:
         return [record for record in changed if record.is_remapped or self.admit(STATES_PER_CHANGE * record.size)]
 
     def record(self, session: TenantSession, now: datetime) -> None:
-        """Store how much was written since the last call. Call this in the transaction of those writes."""
+        """Store how much was written since the last call. Call this method in the transaction of these writes."""
         held_back = self.sync_held_back + self.held_back
         if self._unrecorded or held_back != self.stored_held_back:
             history_usage.add(session, self.day, self._unrecorded, held_back=held_back, now=now)

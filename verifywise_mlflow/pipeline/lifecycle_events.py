@@ -82,7 +82,7 @@ def version_events(
 
 
 def tombstone_event(tombstone: Tombstone) -> LifecycleEvent:
-    """Return the event of an object that was deleted. MLflow does not say when it was deleted."""
+    """Return the event of an object that was deleted. MLflow does not show when it was deleted."""
     return LifecycleEvent(EventKind.DISAPPEARED, tombstone.model_name, tombstone.version_number, tombstone.incarnation)
 
 

@@ -74,7 +74,7 @@ class LinkedVersion:
 
 
 def link_versions(context: StageContext, due: Sequence[PendingManifest]) -> list[LinkedVersion]:
-    """Return versions with the stored objects that say where their files are."""
+    """Return each version with the stored objects that show where the version's files are."""
     with context.begin() as session:
         versions = registry.versions_with_origin(session, [item.key for item in due])
         runs = tracked_objects.rows_by_id(session, RUNS, [item.run_id for item in due if item.run_id])
@@ -97,7 +97,7 @@ def _uri(location: ModelLocation) -> str | None:
 
 
 def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
-    """Return a version with the stored objects that say where its files are."""
+    """Return a version with the stored objects that show where the version's files are."""
     return link_versions(context, [due])[0]
 
 

@@ -1,6 +1,6 @@
 """Writes the events for webhooks in the transaction of the changes that they report.
 
-A sync that is killed therefore neither loses nor repeats an event. A tenant without webhooks costs nothing.
+So a sync that is killed neither loses nor repeats an event. For a tenant without webhooks, nothing is read or written.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, read_named
 
 
 def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> None:
-    """Store the prompts that the listings of this sync have shown, and mark missing ones as deleted.
+    """Store the prompts that the listings of this sync have shown, and mark missing prompts as deleted.
 
     Args:
         context: the stage.
@@ -119,7 +119,7 @@ def _write(
     stored: Mapping[str, StoredObject],
     stored_versions: Mapping[Key, StoredObject],
 ) -> None:
-    """Write the prompts and versions that differ from the stored ones, in batches of one transaction each."""
+    """Write the prompts and versions that differ from their rows, in batches of one transaction each."""
     changed: ChangeSet[Prompt] = ChangeSet()
     aliases: dict[Key, list[str]] = {}
     for prompt in listed:

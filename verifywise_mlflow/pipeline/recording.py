@@ -91,7 +91,7 @@ def record_accepted_loss(context: StageContext, session: TenantSession, loss: st
 
 
 def record_read_failures(context: StageContext, session: TenantSession, progress: Progress) -> None:
-    """Write an entry for each of the stage's read failures that has none yet."""
+    """Write an entry for each of the stage's read failures that has no entry yet."""
     recorded = progress.recorded_read_failures
     unrecorded = progress.read_failures[recorded : max(recorded, max_failure_entries(context.stage))]
     audit_log.append(

@@ -61,10 +61,10 @@ class RouteChoice:
         """The number of listings by each route."""
         self._turn = False
         self._folders = 0
-        """Folders since both routes were measured."""
+        """The number of folders since both routes were measured."""
         self._is_refused = False
         self._listed_by_location = 0
-        """Folders with entries that the route by location has listed."""
+        """The number of folders with entries that the route by location has listed."""
 
     @property
     def is_proven(self) -> bool:

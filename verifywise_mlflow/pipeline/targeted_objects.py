@@ -88,7 +88,7 @@ def originals_of_new(session: TenantSession, copies: Sequence[ModelVersion]) -> 
 def as_listed(
     session: TenantSession, read: Mapping[Key, ModelVersion], unreadable: Set[Key], left_models: Set[str]
 ) -> tuple[list[ModelVersion], set[Key]]:
-    """Return the versions as a listing would show them, and those that only a listing can show.
+    """Return the versions as a listing shows them, and the versions that only a listing can show.
 
     Args:
         session: the tenant's session, after the models were written.

@@ -23,7 +23,7 @@ def active_tenants(store: Store) -> set[str]:
 
 
 def reconcile_tenants(store: Store, configured: Mapping[str, Tenant], now: datetime) -> list[str]:
-    """Activate the configured tenants, and deactivate and return all others. The data of deactivated tenants stays."""
+    """Activate the configured tenants; deactivate and return all other tenants, whose data stays."""
     removed = sorted(active_tenants(store) - set(configured))
     for tenant in configured.values():
         with store.begin(tenant.tenant_id) as session:

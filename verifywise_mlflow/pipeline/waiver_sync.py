@@ -47,7 +47,7 @@ class WaiverCommandError(ValueError):
 
 
 def load_tenant_waivers(tenant: Tenant) -> Mapping[Waiver, str]:
-    """Return the waivers of the tenant's own file, or else of the file next to ``tenants.yaml`` if there is one.
+    """Return the waivers of the tenant's own file, or else of the file next to ``tenants.yaml`` if it exists.
 
     Each waiver maps to its place in the file. ``violations_in_file`` checks the tenant's limits.
 
@@ -83,7 +83,7 @@ def violations_in_file(tenant: Tenant, now: datetime) -> list[str]:
 
 
 def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
-    """Grant the waivers that are new in the file, and end those that were removed from it or expired; return warnings.
+    """Grant the waivers that are new in the file; end waivers that expired or were removed from it; return warnings.
 
     A waiver that exceeds the tenant's limits is not granted; if it is in force, by file or by command, it is withdrawn,
     so that its gap is open again. A waiver of a version that was deleted and created again is withdrawn, too: nobody

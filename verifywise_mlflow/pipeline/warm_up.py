@@ -34,7 +34,7 @@ def _load(stages: Collection[Stage]) -> None:
     for stage in stages:
         load_stage(stage)
     if Stage.CANONICAL_RECORDS in stages:
-        # Imported here, since the first stages need neither of them.
+        # Imported here, since the first stages do not need the mapping and the policy.
         from verifywise_mlflow.compliance.rules.policy import default_policy
         from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 

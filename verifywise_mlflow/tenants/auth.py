@@ -91,7 +91,8 @@ class OAuth2Credentials(ConfigSection):
     client_authentication: Literal["basic", "post"] = "basic"
     """The place of the secret in the token request: a header, or the form fields."""
     ca_bundle: AbsolutePath | None = None
-    """PEM file of the authorities to trust for the issuer, instead of those of the system and the tenant's ``tls``."""
+    """PEM file of the authorities to trust for the issuer, instead of the authorities of the system and of the tenant's
+    ``tls``."""
 
     @field_validator("token_uri")
     @classmethod

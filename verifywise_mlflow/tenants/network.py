@@ -16,7 +16,7 @@ class Tls(ConfigSection):
     ca_bundle: AbsolutePath | None = None
     """PEM file of the authorities to trust instead of the system's authorities."""
     client_certificate: AbsolutePath | None = None
-    """PEM file of the certificate that is presented to servers that require one."""
+    """PEM file of the client certificate, for servers that require such a certificate."""
     client_key: AbsolutePath | None = None
     """PEM file of the certificate's key, unless the certificate's file contains the key."""
     strict: bool = True

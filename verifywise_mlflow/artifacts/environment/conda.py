@@ -28,7 +28,7 @@ _SPEC = re.compile(
 )
 _EXACT = re.compile(r"(?P<operator>={1,2})\s*(?P<version>[\w.+!*-]+)(?:=(?P<build>[\w.*+-]+))?", re.ASCII)
 MAX_SPEC_CHARS = 200
-"""Characters of one conda dependency."""
+"""The maximum number of characters of a conda dependency."""
 
 
 def parse_conda(content: bytes, name: str) -> EnvironmentFile:

@@ -64,7 +64,7 @@ def parse_mlmodel(content: bytes, name: str) -> MLmodel:
 
 
 def _tasks(metadata: YamlValue | None, flavors: Iterable[dict[str, YamlValue]]) -> tuple[str, ...]:
-    # MLflow reads both places to decide how to serve the model, so the name has the same meaning in both.
+    # MLflow reads both places to decide how to serve the model, so the name has the same meaning in both places.
     places = [metadata, *flavors] if isinstance(metadata, dict) else flavors
     return tuple(dict.fromkeys(text for place in places if (text := _text(place.get("task")))))
 

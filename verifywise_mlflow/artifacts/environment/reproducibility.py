@@ -103,7 +103,7 @@ def _check_includes(file: EnvironmentFile, contents: Mapping[str, bytes]) -> Non
 
 
 def _python_version(files: Sequence[EnvironmentFile], mlmodel: MLmodel) -> tuple[str | None, str | None]:
-    """Return the version in the first file that names one, and a clause if two files disagree."""
+    """Return the version in the first file that names a version, and a clause if two files disagree."""
     named = [(file.name, file.python_version) for file in files if file.python_version]
     if mlmodel.python_version:
         named.append((MLMODEL, mlmodel.python_version))

@@ -235,7 +235,7 @@ class _WorkerSlot:
         return self._worker
 
     def stop(self) -> None:
-        """Stop the worker. The next request starts a new one."""
+        """Stop the worker. The next request starts a new worker."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None

@@ -12,8 +12,8 @@ class SandboxLimits:
     """Limits on one worker process, and timeouts for waiting on it."""
 
     max_memory_bytes: int = 256 * MIB
-    """Address space of one process, including its program and libraries (about 40 MiB)."""
+    """The address space of one process, including its program and libraries (about 40 MiB)."""
     parse_timeout_s: float = 10.0
-    """Seconds for the environment files of one version. Benign files take milliseconds."""
+    """The seconds for parsing the environment files of one version. Benign files take milliseconds."""
     max_response_bytes: int = 8 * MIB
     """The longest response. An environment of 15,000 packages, which is our parsers' maximum, takes half of this."""

@@ -45,7 +45,7 @@ class GcsApi:
             **({"startOffset": request.start} if request.start else {}),
             **({"pageToken": request.token} if request.token is not None else {}),
         }
-        # surrogatepass: a key or a token in JSON may hold a lone surrogate.
+        # surrogatepass: a key or a token in JSON may contain a lone surrogate.
         return f"{self._objects}?{urlencode(params, errors='surrogatepass')}"
 
     def page(self, body: bytes) -> Page:

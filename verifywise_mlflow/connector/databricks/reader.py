@@ -49,7 +49,7 @@ MAX_VOLUME_ENTRIES = 1_000  # entries of a folder in a volume; Databricks lists 
 
 
 class DatabricksReader(TrackingReader):
-    """A connection to one Databricks workspace on behalf of one tenant. Opening it sends the workspace no request."""
+    """A connection to one Databricks workspace on behalf of one tenant. Opening it sends no request."""
 
     def __init__(self, settings: ConnectionSettings, registry: RegistryKind, catalogs: Sequence[str] = ()) -> None:
         """Connect to the workspace at ``settings.base_uri``.

@@ -17,7 +17,7 @@ from verifywise_mlflow.tenants.tenant import Tenant, TrustedSigners
 
 
 def refresh(context: StageContext) -> Progress:
-    """Build the manifests that are due, and write those that differ."""
+    """Build the manifests that are due, and write the manifests that differ from the stored ones."""
     settings = context.tenant.artifacts
     progress = Progress(is_reconcile=context.is_reconcile_due)
     if not settings.manifests:

@@ -58,7 +58,7 @@ _NO_MANIFEST = "the artifacts were not read yet"
 
 
 def refresh(context: StageContext) -> Progress:
-    """Build the records whose inputs have changed since they were built; write those that differ."""
+    """Build the records whose inputs have changed since they were built; write the records that differ."""
     progress = Progress(is_reconcile=context.is_reconcile_due)
     mapping = default_mapping().extended_by(context.tenant.mapping)
     # A new release may interpret the same tags differently, so it rebuilds all living records.
@@ -292,7 +292,7 @@ def _dangling_aliases(model: RegisteredModel, missing_numbers: set[int]) -> tupl
 
 
 def _was_ever_read(row: Row) -> bool:
-    """Return whether the row holds more than an ID: values that were read once are kept when a later read fails."""
+    """Return whether the row has more than an ID: values that were read once are kept when a later read fails."""
     return row["read_error"] is None or row["experiment_id"] is not None
 
 

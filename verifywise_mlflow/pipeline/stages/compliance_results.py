@@ -102,7 +102,7 @@ class _Evaluation:
         self._evaluator.close()
 
     def look_at(self, session: TenantSession) -> StageScope:
-        """Choose the records in which to look for due ones: all records, or those that changed.
+        """Choose the records among which to look for due records: all records, or the records that changed.
 
         If a version in use changed, the model's other versions in use are evaluated, too.
         """

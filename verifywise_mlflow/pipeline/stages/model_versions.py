@@ -27,16 +27,16 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """Read the versions, or in a targeted sync the named ones, and write what changed."""
+    """Read the versions, or in a targeted sync only the named versions, and write what changed."""
     if context.options.only is not None:
         return _refresh_named(context, context.options.only)
     return _refresh_all(context)
 
 
 def _refresh_all(context: StageContext) -> Progress:
-    """List all versions with their models' aliases; write the versions that differ, and tombstones for deleted ones.
+    """List all versions with their models' aliases; write changed versions, and tombstones for deleted versions.
 
-    Each page is written while the next one is read, so that a listing is never in memory as a whole.
+    Each page is written while the next page is read, so that a listing is never in memory as a whole.
     """
     progress = Progress()
     reader = context.reader()
@@ -153,7 +153,7 @@ def _write_page(
     aliases: Mapping[Key, Sequence[str]],
     copies: TracedCopies,
 ) -> None:
-    """Write the versions of a page that differ from the stored ones, in batches of one transaction each."""
+    """Write the versions of a page that differ from their rows, in batches of one transaction each."""
     storable: list[ModelVersion] = []
     for version in page:
         if problem := key_problem(version.model_name) or key_problem(version.run_id or version.model_name):

@@ -23,16 +23,16 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """Read the registered models, or in a targeted sync the named ones, and write what changed."""
+    """Read the registered models, or in a targeted sync only the named models, and write what changed."""
     if context.options.only is not None:
         return _refresh_named(context, context.options.only)
     return _refresh_all(context)
 
 
 def _refresh_all(context: StageContext) -> Progress:
-    """List all registered models; write those that differ, and tombstones for those that were deleted.
+    """List all registered models; write changed models, and tombstones for deleted models.
 
-    Each page is written while the next one is read, so that a listing is never in memory as a whole.
+    Each page is written while the next page is read, so that a listing is never in memory as a whole.
     """
     progress = Progress(is_reconcile=True)
     reader = context.reader()
@@ -104,7 +104,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
 
 
 def _write_page(context: StageContext, progress: Progress, page: Sequence[RegisteredModel]) -> None:
-    """Write the models of a page that differ from the stored ones, in batches of one transaction each."""
+    """Write the models of a page that differ from their rows, in batches of one transaction each."""
     storable: list[RegisteredModel] = []
     for model in page:
         if problem := key_problem(model.name):

@@ -66,7 +66,7 @@ MAX_PAGE_SPLITS = 32
 
 
 def refresh(context: StageContext) -> Progress:
-    """Read the runs and logged models that are due; write those that differ."""
+    """Read the runs and logged models that are due; write the objects that differ."""
     progress = Progress(is_reconcile=context.is_reconcile_due)
     with context.begin() as session:
         scope = _scope(context, session)
@@ -135,7 +135,7 @@ def _read_due(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
         _read(context, progress, model_reader, due_models, experiments)
-        # A version without a run of its own may have obtained one through its logged model.
+        # A version without a run of its own may have obtained a run through its logged model.
         due_runs = _due_runs(context, progress, among)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, run_reader, due_runs, experiments)
