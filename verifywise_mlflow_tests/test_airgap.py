@@ -1,7 +1,7 @@
 """The airgap tool detects every attempt to leave the machine.
 
-``make airgap`` runs a whole demo with it. These tests prove that it detects what it must, including MLflow's own
-telemetry if it is not switched off as in the demo.
+``make airgap`` runs a whole demo with the tool. These tests prove that the tool detects all kinds of attempts,
+including MLflow's own telemetry, which the demo switches off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: the distance that they add, and how they repeat and print what they measure."""
+"""The benchmarks' own parts: the delay that they add to connections, and how they repeat and print measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on conclusions names tests that exist, and all kinds of findings, events and manifests that conclude."""
+"""The page on conclusions names existing tests, and all kinds of findings, events and manifests that conclude."""
 
 from __future__ import annotations
 

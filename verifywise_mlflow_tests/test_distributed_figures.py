@@ -1,11 +1,11 @@
-"""Where the time to a run's first call goes, by its event log."""
+"""The parts of the time until a run's first call, from the run's event log."""
 
 from __future__ import annotations
 
 import logging
 
 import dagster as dg
-from dagster._core.events import EngineEventData  # Dagster refuses an event of the engine without it
+from dagster._core.events import EngineEventData  # Dagster refuses an event of the engine without a message
 
 from benchmarks.distributed.first_call import FirstCall, first_call, median_of
 

@@ -153,7 +153,7 @@ def test_the_modules_that_a_page_names_exist(page: str) -> None:
 
 
 def _prose(page: str) -> str:
-    """Return a page without its SQL and the setting of the session: the schema has the package's name."""
+    """Return a page without its SQL and without the setting of the session, since the schema has the package's name."""
     return re.sub(r"```sql\n.*?```|`verifywise_mlflow\.tenant`", "", TEXTS[page], flags=re.DOTALL)
 
 
@@ -196,7 +196,7 @@ def test_the_environment_variables_that_a_page_names_exist(page: str) -> None:
 
 @lru_cache(maxsize=1)
 def environment_variables_in_code() -> str:
-    """Return the names of our variables that the code reads, one a line. A page may name what they begin with."""
+    """Return the names of our variables that the code reads, one per line. A page may name the beginning of a name."""
     return "\n".join(
         {
             name
@@ -220,7 +220,7 @@ def test_the_options_of_benchmarks_in_the_documentation_exist() -> None:
 
 @pytest.mark.parametrize("name", TOP_LEVEL)
 def test_the_links_of_a_top_level_page_lead_somewhere(name: str) -> None:
-    """``mkdocs build --strict`` checks links between pages of docs/, not links from other files to them."""
+    """``mkdocs build --strict`` checks links between pages of docs/, but not links from other files to these pages."""
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", TOP_LEVEL[name]) if "://" not in link]
 
     assert [link for link in links if link and not (ROOT / link).exists()] == []

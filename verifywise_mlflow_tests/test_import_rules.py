@@ -1,4 +1,4 @@
-"""Tests share code through helper modules, so that a test module can be renamed without a search for its users."""
+"""Tests share code through helper modules only, so a test module can be renamed without a search for its users."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPOSITORY = TESTS.parent
 
 
 def imports_from_test_modules(source: str) -> list[str]:
-    """Return the imports of our test modules, or of a name in one."""
+    """Return the imports of our test modules, or of names in our test modules."""
     return [
         name
         for name in _imported_names(source)

@@ -1,4 +1,4 @@
-"""Every dependency is pinned with its hashes: those of each extra, of the build and of the servers that tests start."""
+"""Every dependency of each extra, of the build and of the servers that tests start is pinned with its hashes."""
 
 from __future__ import annotations
 

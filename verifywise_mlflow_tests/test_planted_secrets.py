@@ -1,4 +1,4 @@
-"""No secret is stored or shown: each is planted, sent to echoing servers, and searched for in all output."""
+"""No secret is stored or shown: secrets are planted, sent to echoing servers, and searched for in all output."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
 
 
 def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
-    """Make the real MLflow name the stores as sources, some of which need the permission of its operator."""
+    """Set the stores as sources of versions in the real MLflow. Some sources need the permission of its operator."""
 
     def fault(context: FaultContext) -> None:
         response = context.forward()
@@ -197,7 +197,7 @@ def renamed(tenants: Mapping[str, Mapping[str, object]]) -> Fault:
 
 
 def sync_as_process(environment: SecretEnvironment) -> None:
-    """Sync as a user does, and inspect the process list meanwhile."""
+    """Sync as a user does, and inspect the process list during the sync."""
     process_info: dict[int, tuple[str, dict[str, str]]] = {}
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme"]
     with subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
@@ -206,9 +206,9 @@ def sync_as_process(environment: SecretEnvironment) -> None:
             for member in (family, *family.children(recursive=True)):
                 try:
                     process_info[member.pid] = (" ".join(member.cmdline()), member.environ())
-                except psutil.Error:  # it exited meanwhile
+                except psutil.Error:  # the process exited during the inspection
                     continue
-            time.sleep(0.05)  # each process lives much longer; without a pause, looking costs more than the sync
+            time.sleep(0.05)  # each process lives much longer; without a pause, the inspection costs more than the sync
         assert process.stdout is not None
         environment.command_outputs.append(process.stdout.read())
     assert process.returncode == 0, environment.command_outputs[-1].decode()

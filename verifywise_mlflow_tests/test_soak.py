@@ -38,7 +38,7 @@ def soak_result() -> Iterator[SoakResult]:
 
 @pytest.fixture
 def copy(soak_result: SoakResult) -> Iterator[str]:
-    """A copy of our database, to plant differences in. The soak has closed its connections to it."""
+    """A copy of our database in which tests plant differences. The soak has closed its connections to our database."""
     name = f"copy_{uuid.uuid4().hex}"
     execute(soak_result.postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE verifywise_mlflow")
     yield soak_result.postgres.url(name)

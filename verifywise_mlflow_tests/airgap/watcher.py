@@ -19,7 +19,7 @@ _MARKER = "udp 192.0.2.255:9"
 
 
 def _outbound_filter() -> bytes:
-    """Return a packet filter (BPF) that passes packets to other addresses than loopback, and all DNS queries."""
+    """Return a packet filter (BPF) that passes all DNS queries, and all packets to addresses other than loopback."""
     load_half, load_byte, load_word, equal, end = 0x28, 0x30, 0x20, 0x15, 0x06
     protocol = 0xFFFFF000  # Linux: the frame's protocol, at any packet offset
     program = (
@@ -46,7 +46,7 @@ def _outbound_filter() -> bytes:
 
 
 class Watcher:
-    """Captures what this process and its children send to other addresses. Create it inside the namespace."""
+    """Captures the packets of this process and its children to other addresses. Create it inside the namespace."""
 
     def __init__(self) -> None:
         """Start capturing."""

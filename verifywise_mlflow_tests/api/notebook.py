@@ -1,8 +1,8 @@
 """Runs docs/tutorial/notebook.ipynb without Jupyter, and generates the page docs/tutorial/notebook.md from it.
 
-``python -m verifywise_mlflow_tests.api.notebook`` runs it against the stored tenant of ``support.read_side_bank`` and
-writes the outputs into the notebook and into the page. The page needs no plugin of mkdocs, and running the cells takes
-no kernel.
+``python -m verifywise_mlflow_tests.api.notebook`` runs the notebook with the stored tenant of
+``support.read_side_bank``, and writes the outputs into the notebook and into the page. The page needs no plugin of
+mkdocs, and the cells need no kernel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PICTURE = DOCS / "pictures" / "lineage-graph.svg"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: Markdown, or code with what its last expression showed."""
+    """A cell: Markdown, or code with the output of its last expression."""
 
     kind: str
     source: str

@@ -19,7 +19,7 @@ INSTALL_HINT = (
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # It requests component updates and form-filling hints nevertheless: both go to a closed port.
+    # Chromium requests component updates and form-filling hints nevertheless. Both requests go to a closed port.
     *("--component-updater=url-source=http://127.0.0.1:9/", "--autofill-server-url=http://127.0.0.1:9/"),
 )
 
@@ -76,7 +76,7 @@ def page() -> Iterator[Page]:
 
 
 def park(page: Page) -> None:
-    """Show an empty page while runs are awaited. Dagster's pages poll and draw all the time, which slows runs down."""
+    """Show an empty page during the wait for runs. Dagster's pages poll and draw all the time, which slows runs."""
     page.goto("about:blank")
 
 
@@ -105,7 +105,7 @@ def wait_for(page: Page, *texts: str) -> None:
 def wait_until(page: Page, function: str, argument: object = None) -> None:
     """Wait until a function of JavaScript returns true.
 
-    By default, playwright calls it for each frame that is drawn. A function that reads the layout of a large page would
-    occupy a core, and the page would take longer.
+    By default, playwright calls the function for each frame. A function that reads the layout of a large page would
+    then occupy a core, and the page would take longer.
     """
     page.wait_for_function(function, arg=argument, polling=_POLLING_MS)

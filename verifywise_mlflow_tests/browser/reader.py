@@ -1,4 +1,4 @@
-"""A first-time reader, who begins at Dagster's start page and clicks what the guide names."""
+"""A first-time reader, who begins at Dagster's start page and clicks the elements that the guide names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from verifywise_mlflow_tests.browser.chromium import wait_for
 
 
 class Reader:
-    """Finds things by the words on the screen, as the guide gives them."""
+    """Finds elements by the words on the screen, as the guide states them."""
 
     def __init__(self, page: Page, start: str) -> None:
         """Open the start page."""
@@ -23,12 +23,12 @@ class Reader:
             self.clicks += 1
 
     def choose(self, tenant: str) -> None:
-        """Click a tenant in a list of partitions. A check's page has it twice, the list comes last."""
+        """Click a tenant in a list of partitions. A check's page has the name twice, and the list comes second."""
         self._page.get_by_text(tenant, exact=True).filter(visible=True).last.click()
         self.clicks += 1
 
     def open_tab(self, name: str) -> None:
-        """Click a tab. If two tabs have the same name, click that of the last selected object."""
+        """Click a tab. If two tabs have the same name, click the tab of the last selected object."""
         self._page.get_by_role("tab", name=name, exact=True).last.click()
         self.clicks += 1
 

@@ -53,7 +53,7 @@ class RunningDagster:
         self.wait_for_run(tenant, "SUCCESS", launched_by=None, earlier=earlier)
 
     def wait_for_run(self, tenant: str, status: str, *, launched_by: str | None, earlier: Collection[str] = ()) -> None:
-        """Wait for a run that a sensor or a schedule requested, as its tag states; a person's run has neither tag."""
+        """Wait for a run with the tag of the sensor or schedule that requested it. A person's run has neither tag."""
         deadline = time.monotonic() + 300
         while True:
             runs = [
@@ -74,7 +74,7 @@ class RunningDagster:
         tenants_file.write_text(yaml.safe_dump(document))
 
     def evaluate(self, *sensors: str) -> None:
-        """Make the daemon evaluate sensors before their intervals are over, and wait until it has."""
+        """Make the daemon evaluate sensors before their intervals end, and wait until it has evaluated them."""
         with pytest.MonkeyPatch.context() as variables:
             for name, value in self.demo.environment.items():
                 variables.setenv(name, value)

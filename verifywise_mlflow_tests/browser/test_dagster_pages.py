@@ -35,7 +35,7 @@ SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """Requested before other fixtures: without a browser, no server needs to start."""
+    """A page of the browser. It is requested before other fixtures: without a browser, no server needs to start."""
     with chromium.page() as page:
         yield page
 

@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.support.documentation import DOCS, ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a site of three pages with the settings of the whole one, which takes longer."""
+    """Build a site of three pages with the settings of the whole site. Building the whole site takes longer."""
     folder = tmp_path_factory.mktemp("documentation")
     pages = folder / "pages"
     shutil.copytree(DOCS / "javascripts", pages / "javascripts")

@@ -1,4 +1,4 @@
-"""The capacity model: its figures for workloads that can be computed by hand, and what holds for every workload."""
+"""The capacity model: figures for workloads that can be computed by hand, and properties for every workload."""
 
 from __future__ import annotations
 

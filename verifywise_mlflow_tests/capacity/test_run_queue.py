@@ -1,4 +1,4 @@
-"""The simulation's queue starts the runs that Dagster's daemon starts in the product's queue."""
+"""The simulation's queue starts the same runs as Dagster's daemon in the product's queue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INSTALLATION = Installation(workers=5)
 
 @dg.op
 def sync() -> None:
-    """Never runs: the queue reads tags and names only."""
+    """A job that never runs: the queue reads tags and names only."""
 
 
 @dg.job
@@ -43,7 +43,7 @@ def sync_tenant() -> None:
 
 
 class Both:
-    """The product's queue and the simulation's."""
+    """The queue of the product and the queue of the simulation."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
@@ -58,7 +58,7 @@ class Both:
         self.queue.submit(self.runs[run.run_id], SERVERS[tenant], [])
 
     def startable(self) -> list[str]:
-        """Return the runs that may start, which must be the same in both."""
+        """Return the runs that may start, which must be the same in both queues."""
         daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
         runs = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
         expected = [run.run_id for run in runs]

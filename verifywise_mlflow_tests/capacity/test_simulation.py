@@ -1,4 +1,4 @@
-"""The simulation: it agrees with the model, starves nobody, and says what an overload does."""
+"""The simulation agrees with the model, lets no tenant starve, and shows the effect of an overload."""
 
 from __future__ import annotations
 

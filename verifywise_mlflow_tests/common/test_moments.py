@@ -1,4 +1,4 @@
-"""Moments as people write them, in local time, and what is refused rather than guessed."""
+"""Times as people write them, in local time, and ambiguous texts, which are refused instead of guessed."""
 
 from __future__ import annotations
 

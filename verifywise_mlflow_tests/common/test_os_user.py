@@ -1,4 +1,4 @@
-"""The account that the audit trail names is the kernel's, not a variable's."""
+"""The audit trail names the account that the kernel states, not the account in a variable."""
 
 from __future__ import annotations
 

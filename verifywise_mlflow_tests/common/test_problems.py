@@ -1,4 +1,4 @@
-"""Problems are counted by kind, and their text is bounded however many are added."""
+"""Problems are counted by kind, and their text is bounded regardless of the number of problems."""
 
 from __future__ import annotations
 

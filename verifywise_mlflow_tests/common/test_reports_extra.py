@@ -1,4 +1,4 @@
-"""A missing library of the extra is named with what to install; a missing module of ours is a defect."""
+"""The error about a missing library of the extra states what to install; a missing module of ours is a defect."""
 
 from __future__ import annotations
 

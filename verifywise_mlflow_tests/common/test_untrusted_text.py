@@ -48,7 +48,7 @@ def test_an_escaped_text_is_one_line_that_can_be_encoded(text: str) -> None:
 
 
 def test_every_default_ignorable_code_point_is_escaped() -> None:
-    """The list is that of DerivedCoreProperties.txt in Unicode 16."""
+    """The list comes from DerivedCoreProperties.txt in Unicode 16."""
     ranges = "ad 34f 61c 115f-1160 17b4-17b5 180b-180f 200b-200f 202a-202e 2060-206f 3164 fe00-fe0f feff ffa0 fff0-fff8"
     ranges += " 1bca0-1bca3 1d173-1d17a e0000-e0fff"
     for first, _, last in (part.partition("-") for part in ranges.split()):

@@ -1,1 +1,1 @@
-"""The same stories on servers of several MLflow versions: ``make compat`` installs them and runs both folders."""
+"""The same tests on servers of several MLflow versions: ``make compat`` installs the servers and runs both folders."""

@@ -1,6 +1,6 @@
 """The MLflow versions that the product is tested with, each in its own virtual environment.
 
-To add a version, add a file to ``servers/`` that is named after it and lists its environment's requirements.
+To add a version, add a file to ``servers/``. The file has the name of the version and lists the requirements.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def environments_before(version: str) -> list[str]:
 
 
 def on_servers(names: Sequence[str]) -> pytest.MarkDecorator:
-    """Run a test on these servers only, because the others lack the feature."""
+    """Run a test on these servers only, because other servers lack the feature."""
     return pytest.mark.parametrize("server", names, indirect=True, scope="session")
 
 

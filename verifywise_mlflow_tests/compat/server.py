@@ -49,7 +49,7 @@ class CompatServer:
         return body_of_response
 
     def write_sql(self, statement: str, values: Sequence[str | int | None] = ()) -> int:
-        """Write into the database what no endpoint accepts; return the number of rows."""
+        """Write values that no endpoint accepts into the database; return the number of rows."""
         with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
             return connection.execute(statement, values).rowcount
 

@@ -40,7 +40,7 @@ class SharedRegistry(Registry):
         model_id: str | None = None,
     ) -> ModelVersion:
         """Register a version, and its model if it does not exist."""
-        # Not by search: the current client filters out prompts, for which MLflow 2.9 returns no model at all.
+        # Not by search: the current client adds a filter on prompts, with which MLflow 2.9 returns no model at all.
         try:
             self.client.create_registered_model(model)
         except RestException as error:

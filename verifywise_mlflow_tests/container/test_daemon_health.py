@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._daemon.types import DaemonHeartbeat  # what the daemon stores
+from dagster._daemon.types import DaemonHeartbeat  # the content of a heartbeat of the daemon
 
 from verifywise_mlflow.container.daemon_health import daemon_problem, database_of
 from verifywise_mlflow.container.health import problem
@@ -43,7 +43,7 @@ def report(instance: dg.DagsterInstance, daemon: str, age: float) -> None:
 
 def test_a_daemon_that_reported_lately_is_healthy(instance: dg.DagsterInstance, environment: Mapping[str, str]) -> None:
     report(instance, "SENSOR", age=20)
-    report(instance, "BACKFILL", age=900)  # if it stays so for half an hour, the daemon ends itself
+    report(instance, "BACKFILL", age=900)  # if this lasts for half an hour, the daemon ends itself
 
     assert daemon_problem(environment, NOW) is None
 

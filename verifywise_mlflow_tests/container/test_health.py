@@ -1,4 +1,4 @@
-"""A service that answers is healthy, one that does not is not: against real servers."""
+"""A service is healthy only if it responds, tested with real servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def web_statuses() -> Iterator[tuple[int, dict[str, int]]]:
-    """A web server's port, and the status that it answers with by path."""
+    """A web server's port, and the status of its responses by path."""
     statuses: dict[str, int] = {}
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
-"""How long it takes from MLflow's commit to the verdict's row: MLflow, listener, Postgres and Dagster as processes.
+"""The time from MLflow's commit to the verdict's row, with MLflow, listener, Postgres and Dagster as processes.
 
-``python -m benchmarks.webhooks`` measures more changes, and where the time goes.
+``python -m benchmarks.webhooks`` measures more changes, and the parts of this time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow(seconds=30), pytest.mark.timeout(600)]
 
 TYPICAL_SECONDS, MAX_SECONDS = 40.0, 90.0
 """Seen on two cores with a load of ten: 20 seconds. The benchmark measures an idle machine. Polling takes minutes."""
-CHANGES = 4  # an even number: the last one removes the tag again
+CHANGES = 4  # an even number, so that the last change removes the tag again
 
 
 def test_a_change_is_evaluated_within_seconds(demo: RunningDemo) -> None:
@@ -32,7 +32,7 @@ def test_a_change_is_evaluated_within_seconds(demo: RunningDemo) -> None:
 
 
 def seconds_to_verdict(api: MlflowApi, store: Store) -> float:
-    """Name the owner of a version, or remove it; return when its verdict has followed, in seconds."""
+    """Set or remove the owner of a version; return the seconds until the verdict has changed."""
     before = verdict(store)
     if "owner" in api.version_tags(COLLECTIONS_UPLIFT, 1):
         api.delete_version_tag(COLLECTIONS_UPLIFT, 1, "owner")

@@ -1,4 +1,4 @@
-"""The demo's VerifyWise: what a resumed demo finds again, and what is printed of it."""
+"""The demo's VerifyWise: the objects that a resumed demo finds again, and the printed summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it: from nothing to the summary, and its registries."""
+"""The demo as a newcomer starts it: from an empty folder to the summary; and the demo's registries."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_owner_leaves_and_the_badge_follows_within_seconds(demo: RunningDemo,
 
 
 def live(demo: RunningDemo, empty_home: Path, *options: str) -> str:
-    """Play the live scene as in a second terminal, whose user has no files."""
+    """Play the live scene as in a second terminal, in which the user has no files."""
     process = subprocess.run(
         [sys.executable, "-m", "verifywise_mlflow.cli", "demo", "live", "--home", demo.home, *options],
         env={"PATH": os.defpath, "HOME": str(empty_home)},
@@ -237,7 +237,7 @@ def test_every_version_is_reported_as_progress(demo: RunningDemo) -> None:
 def test_a_failed_seeding_reports_the_reason(
     demo: RunningDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_seeding, "TENANTS", (ACME,))  # a failure of one is enough
+    monkeypatch.setattr(registry_seeding, "TENANTS", (ACME,))  # the failure of one tenant is enough
     messages: list[str] = []
     with pytest.raises(ProcessFailedError, match=r"(?s)Seeding the registry of .*already exists"):
         registry_seeding.seed_registries(demo.mlflow_uri, tmp_path, messages.append)
@@ -254,5 +254,5 @@ def test_runs_are_forked_from_a_process_that_has_nothing_a_fork_must_not_share(d
 def command_line(process: psutil.Process) -> list[str]:
     try:
         return list(process.cmdline())
-    except psutil.Error:  # it has just ended
+    except psutil.Error:  # the demo has just ended
         return []

@@ -1,4 +1,4 @@
-"""The embedded Postgres: it starts on any data that an earlier one left, and a temporary one leaves no files."""
+"""The embedded Postgres starts on any data that an earlier server left, and a temporary server leaves no files."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def first_line(log: Path) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """A zombie, which only its parent can take away, does not run."""
+    """Return whether a process runs. A zombie, which only its parent can reap, does not run."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, monkeypatch: 
 
 @needs_proc
 def test_a_group_that_has_only_zombies_has_stopped() -> None:
-    """Nobody takes the exit code of an orphan in a container whose first process is not an init."""
+    """In a container whose first process is not an init, nobody collects the exit code of an orphan."""
     process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
     began = time.monotonic()
 

@@ -25,7 +25,7 @@ def test_a_demo_stops_on_request_and_resumes_with_a_delivery(
 
     assert demo.process.wait(60) == 0, demo.output
     assert_gone(child_processes)
-    assert not (demo.home / "environment").exists()  # its password opens nothing any more
+    assert not (demo.home / "environment").exists()  # its password is no longer valid anywhere
 
     second_demo = start_demo(demo.home, "--once", "--deliver", parent=services_parent())
     output, _ = second_demo.communicate(timeout=300)

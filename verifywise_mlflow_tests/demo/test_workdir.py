@@ -19,7 +19,7 @@ def home(tmp_path: Path) -> Workdir:
 
 
 def complete(home: Workdir) -> None:
-    """Lay what a complete demo leaves."""
+    """Write the files that a complete demo leaves."""
     home.postgres.mkdir(parents=True)
     (home.postgres / "PG_VERSION").write_text("18\n")
     home.artifacts.mkdir()

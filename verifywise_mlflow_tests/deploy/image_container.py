@@ -31,7 +31,7 @@ class ImageContainer:
     def command(
         self, arguments: Sequence[str], variables: Mapping[str, str], files: Mapping[Path, str], *, entry_point: bool
     ) -> list[str]:
-        """Return the command line on the host. ``files`` are mounted read-only: their path here, and there."""
+        """Return the command line on the host. ``files`` are mounted read-only: path on the host, path inside."""
         options = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
         options += [option for path, target in files.items() for option in ("--volume", f"{path}:{target}:ro")]
         command = [*(_ENTRY_POINT if entry_point else []), *arguments]
@@ -41,12 +41,12 @@ class ImageContainer:
         return [self.tool, "run", "--rm", "--name", _service_name(arguments), *options, self.image, *command[1:]]
 
     def configuration(self) -> dict[str, Any]:
-        """Return what the image says of itself: labels, account, health check, entry point."""
+        """Return the image's configuration: labels, account, health check, entry point."""
         if self.tool == "buildah":
             inspected = json.loads(_output(self.tool, "inspect", "--type", "image", self.image))["Docker"]
             return dict(inspected["config"])
         (inspected,) = json.loads(_output(self.tool, "image", "inspect", self.image))
-        return {"Healthcheck": inspected.get("HealthCheck"), **inspected["Config"]}  # Podman has it outside
+        return {"Healthcheck": inspected.get("HealthCheck"), **inspected["Config"]}  # Podman has it outside of Config
 
     def run(
         self,
@@ -87,7 +87,7 @@ class ImageContainer:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=30)
                 with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what the tool left behind
+                    os.killpg(process.pid, signal.SIGKILL)  # the container that the tool left behind
                 process.wait()
 
 

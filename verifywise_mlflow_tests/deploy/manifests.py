@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes, and the job that Dagster's launcher makes of a run with their dagster.yaml."""
+"""The manifests of deploy/kubernetes, and the job that Dagster's launcher makes for a run with their dagster.yaml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: str) -> Any:
 
 
 def resources(folder: str) -> Iterator[Manifest]:
-    """Return the objects that the kustomization in a folder lists, as the files have them."""
+    """Return the objects that the kustomization in a folder lists, unchanged from their files."""
     for resource in read(f"{folder}/kustomization.yaml")["resources"]:
         if resource.startswith("../"):
             yield from resources(resource.removeprefix("../"))
@@ -76,7 +76,7 @@ _VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persist
 
 
 def restricted_violations(spec: Manifest) -> list[str]:
-    """Return what a pod has that the Pod Security Standard `restricted` forbids.
+    """Return the settings of a pod that the Pod Security Standard `restricted` forbids.
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
     """

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml is valid, keeps secrets in files and gives containers no more than they need."""
+"""deploy/compose.yaml is valid, keeps secrets in files, and gives containers only the rights and secrets they need."""
 
 from __future__ import annotations
 

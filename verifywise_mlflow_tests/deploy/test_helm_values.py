@@ -1,7 +1,8 @@
 """The values for Dagster's Helm chart give the instance of deploy/dagster.yaml, and restricted pods.
 
-The chart is not part of this repository. What the tests state about it was read in the chart of Dagster 1.13. With
-``DAGSTER_HELM_CHART`` as the folder of a chart (``helm pull dagster/dagster --untar``), its own schema is checked, too.
+The chart is not part of this repository. The tests' statements about it come from the chart of Dagster 1.13. If
+``DAGSTER_HELM_CHART`` names the folder of a chart (``helm pull dagster/dagster --untar``), the tests also check the
+values against the chart's own schema.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def test_no_value_is_a_secret() -> None:
 @pytest.mark.skipif(not CHART, reason="DAGSTER_HELM_CHART does not name the folder of Dagster's chart")
 def test_the_values_meet_the_charts_schema() -> None:
     schema = json.loads((Path(CHART or "") / "values.schema.json").read_text(encoding="utf-8"))
-    # Kubernetes' own types are at an address that is not fetched. They are checked above.
+    # The schemas of Kubernetes' own types are at an address that is not fetched. These types are checked above.
     for definition in schema["definitions"].values():
         if str(definition.get("$ref", "")).startswith("http"):
             del definition["$ref"]

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests are valid, closed and consistent, and so are the pods of runs.
+"""The Kubernetes manifests and the pods of runs are valid, restricted and consistent.
 
 No cluster is needed: Kubernetes' schemas come with kubernetes-validate, and `kubectl kustomize` only renders files.
 """

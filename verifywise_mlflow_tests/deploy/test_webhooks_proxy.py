@@ -1,4 +1,4 @@
-"""The nginx example in front of the listener: it forwards deliveries alone, and its logs have no path."""
+"""The nginx example in front of the listener forwards deliveries only, and its logs contain no path."""
 
 from __future__ import annotations
 

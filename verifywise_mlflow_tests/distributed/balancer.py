@@ -1,4 +1,4 @@
-"""A load balancer for TCP, as a service of Kubernetes is: each connection goes to the next server that accepts it."""
+"""A load balancer for TCP, like a service of Kubernetes: each connection goes to the next server that accepts it."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ class BrokerServer(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start it, and wait until it accepts connections."""
+        """Start the broker, and wait until it accepts connections."""
 
     def stop(self) -> None:
-        """Stop it. Messages that it keeps in memory only are lost."""
+        """Stop the broker. Messages that it keeps in memory only are lost."""
         if self.process is not None:
             self.process.stop()
             self.process = None
@@ -53,7 +53,7 @@ class BrokerServer(ABC):
 
 
 class Redis(BrokerServer):
-    """Redis without persistence: a restart loses what is queued."""
+    """Redis without persistence: a restart loses the queued messages."""
 
     @property
     def url(self) -> str:
@@ -71,7 +71,7 @@ class Redis(BrokerServer):
 
 
 class RabbitMQ(BrokerServer):
-    """RabbitMQ with its own Erlang port mapper, which is stopped with it."""
+    """RabbitMQ with its own Erlang port mapper, which stops with RabbitMQ."""
 
     @property
     def url(self) -> str:

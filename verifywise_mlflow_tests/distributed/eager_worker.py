@@ -1,4 +1,4 @@
-"""A worker as in production, whose heartbeat does not let a test wait for ten seconds."""
+"""A worker as in production, but with a short interval of heartbeats: tests do not wait for ten seconds."""
 
 import sys
 

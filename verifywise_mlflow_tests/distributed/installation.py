@@ -93,7 +93,7 @@ class Installation:
             self.start_worker()
 
     def kill_workers(self) -> None:
-        """Kill every worker with the processes of its runs, as the end of a machine does."""
+        """Kill every worker with the processes of its runs, as if the machine had failed."""
         for worker in self.workers:
             if worker.is_alive():
                 os.killpg(worker.pid, signal.SIGKILL)
@@ -135,7 +135,7 @@ class Installation:
         return run.status
 
     def await_hold(self, run_id: str, server: SlowServer) -> None:
-        """Wait until a server holds the sync of a run: a sensor's poll of a new tenant may reach the server first."""
+        """Wait until a server holds the sync of a run. A sensor's poll of a new tenant may reach the server first."""
         wait_for(lambda: "sync started" in self.sync_entries(run_id), 180, f"the sync of {run_id}: {self.log_tails()}")
         assert server.is_reached.wait(180), self.log_tails()
 
@@ -145,7 +145,7 @@ class Installation:
         return self.status(run_id)
 
     def await_retry(self, run_id: str) -> str:
-        """Wait for the run that retries another."""
+        """Wait for the run that retries another run."""
 
         def retries() -> list[str]:
             return [run.run_id for run in self.instance.get_runs(dg.RunsFilter(tags={PARENT: run_id}))]
@@ -154,12 +154,12 @@ class Installation:
         return retry
 
     def await_sync_end(self, run_id: str) -> list[str]:
-        """Wait for the entry of a sync's end, which follows that of its run; return the kinds of its entries."""
+        """Wait for the entry of a sync's end, which follows the run's end; return the kinds of the sync's entries."""
         wait_for(lambda: "sync ended" in self.sync_entries(run_id), 120, f"the end of the sync of run {run_id}")
         return self.sync_entries(run_id)
 
     def sync_entries(self, run_id: str) -> list[str]:
-        """Return which entries a run's sync has left in the audit trail."""
+        """Return the kinds of the entries that a run's sync has written into the audit trail."""
         with Store(self.database_url) as store, store.begin_shared() as connection:
             entries = connection.exec_driver_sql(
                 "SELECT kind FROM verifywise_mlflow.audit_entries WHERE dagster_run_id = %s ORDER BY sequence",

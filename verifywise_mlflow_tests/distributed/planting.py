@@ -1,6 +1,6 @@
-"""Jobs for workers: one leaves secrets in every place where a process keeps state, and looks for those of earlier runs.
+"""Jobs for workers. One job leaves secrets wherever a process keeps state, and searches for secrets of earlier runs.
 
-It reads all of its process's memory, so a place that nobody thought of counts, too.
+This job reads the whole memory of its process, so the search also covers places that nobody thought of.
 """
 
 import os
@@ -41,7 +41,7 @@ def count_secrets() -> int:
 
 @dg.op
 def plant(context: dg.OpExecutionContext) -> None:
-    """Look, plant, look again."""
+    """Search for secrets, plant secrets, search again."""
     before = count_secrets()
     secret = f"PLANTED-{secrets.token_hex(16)}"
     os.environ["MLFLOW_TRACKING_TOKEN"] = secret

@@ -1,4 +1,4 @@
-"""Several of each service, started by the image's entry point. Each has files of its own, as a container has."""
+"""Several replicas of each service, started by the image's entry point. Each has its own files, as in a container."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Webserver:
 
     @property
     def api(self) -> DagsterApi:
-        """Its API."""
+        """The webserver's API."""
         return DagsterApi(self.uri)
 
     def has_loaded(self) -> bool:
@@ -103,7 +103,7 @@ class Replicas:
             "TMPDIR": str(temporary),
             "VERIFYWISE_LAUNCHER": "celery",
             "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": "1",
-            "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": "600",  # a lost launch must be seen as such, and not be retried
+            "VERIFYWISE_RUN_START_TIMEOUT_SECONDS": "600",  # a lost launch must be reported as lost, and not be retried
             "VERIFYWISE_CODE_SERVER": f"127.0.0.1:{self.code_server_port}",
         }
         command = [sys.executable, "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""A tenant's MLflow server that holds a sync in the middle, for as long as a test wants."""
+"""A tenant's MLflow server that blocks a sync in the middle until the test releases it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SlowServer:
         }
 
     def hold(self) -> None:
-        """Hold the next requests for versions: the sync has then stored the models, and has its tenant's lock."""
+        """Hold the next requests for versions. The sync has stored the models by then, and has its tenant's lock."""
         self.is_reached.clear()
         self.is_released.clear()
         self.proxy.fault = self._choose

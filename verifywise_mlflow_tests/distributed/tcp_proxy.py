@@ -1,4 +1,4 @@
-"""A TCP proxy that can partition a network: it then accepts and swallows every byte, and closes nothing."""
+"""A TCP proxy that can partition a network. It then accepts and discards every byte, and closes no connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TcpProxy:
     connections: list[socket.socket] = field(default_factory=list)
 
     def partition(self) -> None:
-        """Lose every byte from now on. Neither side learns of it."""
+        """Discard every byte from now on. Neither side is informed."""
         self.is_connected.clear()
 
     def heal(self) -> None:
@@ -43,7 +43,7 @@ def tcp_proxy(server_port: int) -> Iterator[TcpProxy]:
 
 def _connect(client: socket.socket, proxy: TcpProxy) -> None:
     if not proxy.is_connected.is_set():
-        proxy.connections.append(client)  # it stays open, and nobody answers
+        proxy.connections.append(client)  # the connection stays open, and nobody responds
         return
     server = socket.create_connection(("127.0.0.1", proxy.server_port))
     partitioned = threading.Event()

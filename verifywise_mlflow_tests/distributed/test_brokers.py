@@ -1,4 +1,4 @@
-"""The queue in the broker has the order of Dagster's run queue; messages hold nothing but a run's ID."""
+"""The queue in the broker has the order of Dagster's run queue. A message contains nothing but a run's ID."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_daemon_finishes_what_the_last_one_has_begun(
         starting = create_run(instance, dg.DagsterRunStatus.STARTING, {})
 
         finish_launches(instance, launcher)
-        finish_launches(instance, instance.run_launcher)  # that of a code server, which sends no messages
+        finish_launches(instance, instance.run_launcher)  # the launcher of a code server, which sends no messages
 
         statuses = {run.run_id: run.status for run in instance.get_runs()}
         assert statuses[of_backfill.run_id] is dg.DagsterRunStatus.QUEUED
@@ -137,7 +137,7 @@ def test_a_missing_broker_url_is_reported_with_the_variable() -> None:
         ("FAILURE", END_SECONDS - 1, Action.CONTINUE),
         ("FAILURE", END_SECONDS, Action.KILL),
         ("CANCELED", END_SECONDS, Action.KILL),
-        (None, 0.0, Action.CONTINUE),  # a deleted run, whose process fails by itself
+        (None, 0.0, Action.CONTINUE),  # a deleted run: its process fails by itself
     ],
 )
 def test_a_process_acts_on_the_status_of_its_run(status: str | None, ended_seconds: float, action: Action) -> None:

@@ -1,4 +1,4 @@
-"""A real worker touches its file while it can take runs, and logs nothing but JSON if that is requested."""
+"""A real worker touches its file while it can take runs, and logs nothing but JSON if JSON is requested."""
 
 from __future__ import annotations
 

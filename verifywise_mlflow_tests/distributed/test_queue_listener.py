@@ -1,4 +1,4 @@
-"""A run that is queued in one process wakes the daemon in another one, through Dagster's database."""
+"""A run that is queued in one process wakes the daemon in another process, through Dagster's database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RabbitMQ delivers a message again as soon as its worker is gone; a run is still executed once at most."""
+"""RabbitMQ delivers a message again as soon as its worker has disappeared. A run is still executed at most once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several of each service: two webservers, two code servers, a daemon that is replaced, workers of two releases."""
+"""Several replicas of each service: two webservers, two code servers, a replaced daemon, workers of two releases."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def launch(running: Replicas, tenant: str, webserver: int = 0) -> str:
 
 
 def launch_unless_lost(running: Replicas, tenant: str, webserver: int) -> str | None:
-    """Request a sync. Returns None if the request went over a connection to a code server that has just died."""
+    """Request a sync. Return None if the request used a connection to a code server that has just died."""
     try:
         return launch(running, tenant, webserver)
     except DagsterApiError as error:
@@ -108,7 +108,7 @@ def test_two_webservers_show_the_same_runs_and_one_sync_of_a_tenant_runs_at_a_ti
     wait_for(lambda: all(run.status in ENDED for run in installed.runs("shared")), 180, installed.log_tails())
     ended = installed.runs("shared")
     runs = {run.run_id: run.status for run in ended}
-    requested = [run for run in ended if AUTOMATIONS.isdisjoint(run.tags)]  # a schedule or a sensor may tick meanwhile
+    requested = [run for run in ended if AUTOMATIONS.isdisjoint(run.tags)]  # a schedule or a sensor may tick, too
     assert len(requested) == 2
     assert set(runs.values()) <= {SUCCESS, CANCELED}, "the second is removed from the queue, or runs after the first"
     records = installed.instance.get_run_records(dg.RunsFilter(run_ids=[id_ for id_ in runs if runs[id_] is SUCCESS]))
@@ -150,10 +150,10 @@ def test_a_standby_daemon_finishes_the_backfill_of_a_killed_one_and_syncs_no_ten
     assert "this daemon works" not in standby.log.read_text()
     os.kill(working.pid, signal.SIGKILL)
 
-    def runs() -> list[dg.DagsterRun]:  # a schedule or a sensor may have requested others
+    def runs() -> list[dg.DagsterRun]:  # a schedule or a sensor may have requested other runs
         return list(installed.instance.get_runs(dg.RunsFilter(tags={BACKFILL: backfill})))
 
-    # Also of a run that the killed daemon was about to queue or to send: no time-out ends it in the time of this test.
+    # Includes a run that the killed daemon was about to queue or send: no time-out ends such a run during the test.
     wait_for(lambda: sum(run.is_finished for run in runs()) == len(tenants), 240, "the end of all runs")
     assert sorted((run.tags[PARTITION], run.status) for run in runs()) == [(tenant, SUCCESS) for tenant in tenants]
     for run in runs():
@@ -225,19 +225,19 @@ def test_a_rolling_upgrade_loses_no_run_and_refuses_old_workers_while_new_ones_w
     queued = launch(running, "queued")  # the old worker has one process, and the new one takes nothing yet
 
     monkeypatch.setattr(database, "MIGRATIONS", migrations)
-    assert database.upgrade(installed.database_url) == LATER_REVISION  # it does not wait for the sync
+    assert database.upgrade(installed.database_url) == LATER_REVISION  # the upgrade does not wait for the sync
     assert servers[1].is_reached.wait(120), f"the new worker takes the queued run: {new.log_tail()}"
     servers[0].release()
 
     refused = f"the schema {SCHEMA} is at revision {LATER_REVISION}, which this code does not know: a newer"
     assert installed.await_end(under_way, 120) is FAILURE
     assert refused in running.webservers[0].api.failure_message(under_way)
-    retry = installed.await_retry(under_way)  # the new worker is busy, so the old one gets it
+    retry = installed.await_retry(under_way)  # the new worker is busy, so the old worker gets the run
     wait_for(lambda: not old.is_alive(), 120, f"the end of the old worker: {old.log_tail()}")
-    # Or of another run, if a schedule has requested one.
+    # Or the ID of another run, if a schedule has requested a run.
     assert f" is left to a newer worker, and this one stops: {refused}" in old.log.read_text()
     servers[1].release()
-    # A schedule may have requested the same: then one of the two runs is canceled as a duplicate.
+    # A schedule may have requested the same sync: then one of the two runs is canceled as a duplicate.
     wait_for(lambda: all(run.is_finished for run in installed.runs("queued")), 120, new.log_tail())
     assert queued in {run.run_id for run in installed.runs("queued")}
     assert {run.status for run in installed.runs("queued")} - {dg.DagsterRunStatus.CANCELED} == {SUCCESS}

@@ -1,4 +1,4 @@
-"""Runs on workers end as on one machine, although workers die, brokers restart and networks are partitioned."""
+"""Runs on workers end as on one machine, even if workers die, brokers restart and networks are partitioned."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def assert_equals_an_undisturbed_sync(installed: Installation, url: str, tenant:
     with Store(url) as store:
         sync(load_tenants(installed.tenants_file)[tenant], store)
 
-    # Only the workers' database has a role for them, which its trails show.
+    # Only the workers' database has a role for workers. The trails in this database show the role.
     different_rows = differences(installed.database_url, url)
     entries, missing_entries = different_rows.pop("audit_trail")
     assert ({json.loads(entry)["kind"] for entry in entries}, missing_entries) == ({"access granted"}, [])
@@ -100,7 +100,7 @@ def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_e
     run_id = installed.launch("partitioned")
     installed.await_hold(run_id, server)
     before = installed.run_processes()
-    cut_off = max(before, key=lambda worker: len(before[worker]))  # the other one is idle
+    cut_off = max(before, key=lambda worker: len(before[worker]))  # the other worker is idle
 
     installed.networks[cut_off].partition()
     cut_at = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_e
     wait_for(lambda: len(before[cut_off] & installed.run_processes()[cut_off]) == left, 60, "the end of the processes")
     server.release()
 
-    # The worker that is cut off may get the retry, too: then it leaves it to the other one. Postgres still has the
+    # The worker that is cut off may also get the retry. It then leaves it to the other worker. Postgres still has the
     # connections that lost their bytes, and one of them had the tenant's lock.
     assert installed.await_end(installed.await_retry(run_id)) is SUCCESS
     installed.networks[cut_off].heal()
@@ -122,7 +122,7 @@ def test_a_worker_that_reaches_the_broker_but_not_postgres_leaves_its_runs_to_ot
     installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
 ) -> None:
     installed.kill_workers()
-    cut_off = installed.start_worker()  # the only one, so it takes the run
+    cut_off = installed.start_worker()  # the only worker, so it takes the run
     add_tenant("left")
     server.release()
     assert installed.await_end(installed.launch("left")) is SUCCESS  # the worker's connections are in use
@@ -188,7 +188,7 @@ def send_again(installed: Installation, run_id: str) -> None:
 
 def test_no_secret_of_a_run_is_left_in_the_process_of_a_later_one(installed: Installation) -> None:
     installed.run_workers(2)
-    tags = [plant(installed) for _ in range(4)]  # two for each worker
+    tags = [plant(installed) for _ in range(4)]  # two runs for each worker
 
     assert len({run[planting.PROCESS] for run in tags}) == 4
     assert all(int(run[planting.FOUND_AFTER]) > 0 for run in tags), "the search finds what is there"

@@ -1,4 +1,4 @@
-"""A document in the order of a framework's clauses: values with their sources, declared facts, and what is blank."""
+"""A document in the order of a framework's clauses: values with their sources, declared facts, and blanks."""
 
 from __future__ import annotations
 

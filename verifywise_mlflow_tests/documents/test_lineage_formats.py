@@ -1,4 +1,4 @@
-"""Graphs of lineage stay graphs, however customers name their data sets and models."""
+"""Graphs of lineage stay valid for any names of data sets and models."""
 
 from __future__ import annotations
 

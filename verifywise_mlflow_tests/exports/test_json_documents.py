@@ -1,4 +1,4 @@
-"""The published schemas are those of the classes, and a streamed document conforms to its schema."""
+"""The published schemas equal the schemas of the classes, and a streamed document conforms to its schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as files: what a spreadsheet and a data frame show is what was written, and nothing in it is evaluated."""
+"""Tables as files: a spreadsheet and a data frame show the values that were written, and evaluate none of them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ExcelCell:
 
 
 def read_excel(path: Path, sheet: int = 1) -> list[list[ExcelCell]]:
-    """Return the cells of a sheet, from its XML: no library in between decides what a cell is."""
+    """Return the cells of a sheet from its XML, so that no library interprets the cells."""
     namespace = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
     with zipfile.ZipFile(path) as archive:
         root = ElementTree.fromstring(archive.read(f"xl/worksheets/sheet{sheet}.xml"))

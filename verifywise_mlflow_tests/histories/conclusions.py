@@ -1,4 +1,4 @@
-"""Compares what a sync concluded with the truth, and with what the syncs before it could see."""
+"""Compares the conclusions of a sync with the truth, and with what earlier syncs could see."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOOKKEEPING = {"deleted_at", "changed_at", "revision", "sync_id", "fingerprint"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the product has stored, by version."""
+    """The stored rows of the product, by version."""
 
     versions: Mapping[Key, Row] = field(default_factory=dict)
     records: Mapping[Key, Row] = field(default_factory=dict)
@@ -149,7 +149,7 @@ class Conclusions:
             assert said in (expected, (None,) * 4), f"origin of {key}, whose original is unknown"
 
     def _is_traced(self, now: Stored, key: Key, version: TrueVersion) -> bool:
-        """Whether the product knows what a copy was made from: the original has its name, or had it when first seen."""
+        """Whether the product can trace a copy: the original has the name in the copy's source, or had it at first."""
         identity = (key, version.created_at)
         if version.original and identity not in self._linked_copies:
             named = _named(now, key)
@@ -161,7 +161,7 @@ class Conclusions:
         return True
 
     def _is_indistinguishable(self, now: Stored, key: Key, version: TrueVersion) -> bool:
-        """Whether another version, older than the copy, has the original's name, so that they look the same."""
+        """Whether another version that is older than the copy has the original's name, so that both look the same."""
         row = now.versions.get(_named(now, key))
         created_at = row["created_at"] if row else None
         return isinstance(created_at, datetime) and created_at <= version.created_at
@@ -210,7 +210,7 @@ class Conclusions:
                 continue
             is_new = key not in self.before.versions or key in self.before.withdrawn
             if is_rehash:
-                # A sync that the server misled may have read the files, or may not have known the version.
+                # A sync that the server misled may have read the files, or may not have seen the version.
                 self._baselines[version] = key, folder.hashes if is_complete else None
             elif is_new or version not in self._baselines:
                 is_first = folder not in self._read_folders and version not in self._baselines

@@ -24,7 +24,7 @@ def twin(mlflow_uri: str, workspace: str, mlflow_database: Path) -> TwinRegistry
 
 @pytest.fixture
 def compared_sync(twin: TwinRegistry, tenant: Tenant, store: Store) -> Callable[..., None]:
-    """Sync the tenant and compare all conclusions with the truth. Takes the fields of ``SyncOptions``."""
+    """Sync the tenant and compare all conclusions with the truth. The function takes the fields of ``SyncOptions``."""
     conclusions = Conclusions(twin, store)
 
     def run(*, rehash: bool = False, reconcile: bool = False) -> None:

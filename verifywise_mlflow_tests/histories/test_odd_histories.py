@@ -1,4 +1,4 @@
-"""Histories that a registry rarely has. Each sync is compared with the truth as a whole, too."""
+"""Histories that a registry rarely has. All conclusions of each sync are also compared with the truth."""
 
 from __future__ import annotations
 

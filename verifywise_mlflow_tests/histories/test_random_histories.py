@@ -1,7 +1,7 @@
-"""Random histories of a real registry: what each sync concludes is compared with what really happened.
+"""Random histories of a real registry: the conclusions of each sync are compared with what really happened.
 
-The histories are the same in each run. Set VERIFYWISE_HISTORIES to a number to run as many random ones, and to shrink
-one that fails: ``VERIFYWISE_HISTORIES=500 pytest --timeout=0 verifywise_mlflow_tests/histories``.
+The histories are the same in each run. Set VERIFYWISE_HISTORIES to a number to run this number of random histories, and
+to shrink a history that fails: ``VERIFYWISE_HISTORIES=500 pytest --timeout=0 verifywise_mlflow_tests/histories``.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class RegistryHistory(RuleBasedStateMachine):
         archive_others=st.booleans(),
     )
     def promote(self, choice: int, alias: str | None, stage: str | None, archive_others: bool) -> None:
-        """Set or move an alias, transition the stage, or both. An alias that is there already is removed."""
+        """Set or move an alias, transition the stage, or both. An alias that the version already has is removed."""
         key = pick(self.twin.versions(), choice)
         if alias and self.twin.models[key[0]].aliases.get(alias) == key[1]:
             self.twin.delete_alias(key[0], alias)
@@ -210,7 +210,7 @@ class RegistryHistory(RuleBasedStateMachine):
     @precondition(lambda self: self._conclusions.before.versions)
     @rule()
     def targeted_sync_of_everything(self) -> None:
-        """Sync all objects that there are, one by one."""
+        """Sync all existing objects, one by one."""
         self._proxy.fault = lambda _: None
         targeted_sync(self._tenant, self._store, *self.twin.models, *self.twin.versions())
         self._conclusions.check(is_complete=False, is_rehash=False, is_reconcile=False)

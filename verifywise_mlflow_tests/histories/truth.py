@@ -1,4 +1,4 @@
-"""What a registry holds, in plain Python."""
+"""The content of a registry, as plain Python objects."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrueRun:
 
 @dataclass(slots=True, eq=False)
 class TrueVersion:
-    """A version, and what it came from."""
+    """A version, and the run or logged model that it came from."""
 
     created_at: datetime
     run: TrueRun | None = None
@@ -61,7 +61,7 @@ class TrueVersion:
 
 @dataclass(slots=True, eq=False)
 class TrueModel:
-    """A registered model. MLflow 3.17 deletes a version's aliases with it; up to 3.1 they stay."""
+    """A registered model. MLflow 3.17 deletes the aliases of a deleted version; up to 3.1, they stay."""
 
     created_at: datetime
     versions: dict[int, TrueVersion] = field(default_factory=dict)

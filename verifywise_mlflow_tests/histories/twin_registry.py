@@ -1,6 +1,6 @@
-"""A real registry and its twin, a model of its contents in plain Python: the truth that conclusions are compared with.
+"""A real registry and its twin, a model of its content in plain Python. Conclusions are compared with the twin.
 
-Each method changes both. An artifact folder is changed on the server's disk, past MLflow, as a mount or a person does.
+Each method changes both. An artifact folder is changed on the server's disk, without MLflow, as a person could do it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SOURCE_KINDS: tuple[SourceKind, ...] = ("run", "logged model", "logged model pat
 
 @dataclass(slots=True)
 class TwinRegistry:
-    """A workspace of the server, and what it holds."""
+    """A workspace of the server, and the twin of its content."""
 
     client: MlflowClient
     workspace: str
@@ -79,7 +79,7 @@ class TwinRegistry:
         return key
 
     def register_again(self, name: str, former: TrueVersion) -> Key:
-        """Register a version from the same run and files as another one, which may be deleted."""
+        """Register a version from the same run and files as another version, which may be deleted."""
         return self._add_version(
             name, former.source, TrueVersion(_EPOCH, former.run, former.names_run, former.folder, former.original)
         )
@@ -101,7 +101,7 @@ class TwinRegistry:
         del self.models[name]
 
     def delete_version(self, key: Key, *, leave_aliases: bool = False) -> None:
-        """Delete a version; its aliases stay as on MLflow up to 3.1, or go as from 3.17 on."""
+        """Delete a version. Its aliases stay as on MLflow up to 3.1, or are deleted as from 3.17 on."""
         name, number = key
         self.client.delete_model_version(name, str(number))
         model = self.models[name]
@@ -174,13 +174,13 @@ class TwinRegistry:
         self._execute(f"DELETE FROM runs WHERE {of_workspace} AND run_uuid = ?", run.run_id)
 
     def delete_experiment(self) -> None:
-        """Delete the experiment, and with it all runs."""
+        """Delete the experiment with all its runs."""
         self.client.delete_experiment(self._experiment_id)
         for run in self.runs:
             run.is_deleted = True
 
     def restore_experiment(self) -> None:
-        """Restore the experiment, and with it all runs."""
+        """Restore the experiment with all its runs."""
         self.client.restore_experiment(self._experiment_id)
         for run in self.runs:
             run.is_deleted = False
@@ -193,7 +193,7 @@ class TwinRegistry:
     # -- the artifact store
 
     def take_store_away(self) -> None:
-        """Let the server find none of the workspace's artifacts, like an unmounted disk."""
+        """Hide the workspace's artifacts from the server, as if a disk were not mounted."""
         self._workspace_folder.rename(self._folder_away)
         self.is_store_away = True
 

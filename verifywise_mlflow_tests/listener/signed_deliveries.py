@@ -1,4 +1,4 @@
-"""A running listener that gets signed deliveries, and what they leave in its database."""
+"""A running listener that receives signed deliveries, and the rows that they leave in its database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HINT = HintedObject(ObjectKind.MODEL, "churn", 3)
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A listener whose database role is that of a listener, and the database."""
+    """A listener with the database role of a listener, and the database."""
 
     listener: RunningListener
     tenants: dict[str, WebhookSecrets]
@@ -34,7 +34,7 @@ class Installation:
     def deliver(
         self, tenant: str, body: str | bytes, headers: Mapping[str, str] | None = None, signed_seconds_ago: float = 0
     ) -> urllib3.BaseHTTPResponse:
-        """Deliver an event that MLflow could have signed; ``headers`` replace those of MLflow."""
+        """Deliver an event that MLflow could have signed; ``headers`` replace MLflow's headers."""
         of_tenant = self.tenants[tenant]
         text = body if isinstance(body, str) else body.decode()
         sent = headers_of(of_tenant.secret, text, signed_seconds_ago=signed_seconds_ago)

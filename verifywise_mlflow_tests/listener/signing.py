@@ -12,7 +12,7 @@ from mlflow.webhooks.delivery import _generate_hmac_signature
 
 
 def signature(secret: str, delivery_id: str, timestamp: str, body: str) -> str:
-    """Return what MLflow sends as ``X-MLflow-Signature``."""
+    """Return the value that MLflow sends as ``X-MLflow-Signature``."""
     signed: str = _generate_hmac_signature(secret, delivery_id, timestamp, body)
     return signed
 

@@ -1,4 +1,4 @@
-"""What a running listener answers to genuine, repeated, forged and late deliveries."""
+"""The responses of a running listener to genuine, repeated, forged and late deliveries."""
 
 from __future__ import annotations
 

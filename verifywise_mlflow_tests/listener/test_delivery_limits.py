@@ -1,4 +1,4 @@
-"""What large, slow and numerous deliveries cost a running listener, and that other tenants are served."""
+"""The cost of large, slow and numerous deliveries to a running listener, which still serves other tenants."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_body_that_is_too_large_is_not_read(installation: Installation, declar
             pass  # the listener has closed the connection
         answer = received(connection)
 
-    assert sent < 20 * MAX_BODY_BYTES  # what the buffers of both sockets hold
+    assert sent < 20 * MAX_BODY_BYTES  # the size of the buffers of both sockets
     assert answer == b"" or answer.startswith(b"HTTP/1.1 413 ")
     assert declared is False or b"413" in answer
     assert installation.count("acme", "too large") >= 1
@@ -99,7 +99,7 @@ def test_a_flood_costs_at_most_the_rate_limit_and_leaves_other_tenants_alone(ins
     statuses = [answer.status for answer in answers]
     assert set(statuses) == {202, 429}
     accepted = statuses.count(202)
-    assert 20 <= accepted <= 24  # a minute's worth at once, and one more every 3 s
+    assert 20 <= accepted <= 24  # the deliveries of a minute at once, and one more every 3 s
     assert installation.transactions() - transactions == accepted
     assert {answer.headers["Retry-After"] for answer in answers if answer.status == 429} <= {"1", "2", "3"}
     assert installation.hints("limited") == [HINT]
@@ -134,7 +134,7 @@ def test_slow_bodies_of_one_tenant_leave_room_for_the_others(installation: Insta
 
 
 def received(connection: socket.socket) -> bytes:
-    """Return what arrives until the listener closes the connection."""
+    """Return the bytes that arrive until the listener closes the connection."""
     answer = b""
     try:
         while chunk := connection.recv(65_536):

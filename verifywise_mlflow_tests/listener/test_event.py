@@ -1,4 +1,4 @@
-"""An event names what to read again, and nothing else of it counts."""
+"""An event names the object to read again; the rest of the event is ignored."""
 
 from __future__ import annotations
 

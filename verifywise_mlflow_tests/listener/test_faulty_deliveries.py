@@ -1,4 +1,4 @@
-"""Lost, repeated, reordered, late and forged deliveries change when a change is seen, and nothing else."""
+"""Lost, repeated, reordered, late and forged deliveries affect only the time at which a change is seen."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OF_THE_SYNC = ("revision", "_at", "sync_id", "_since", "input", "tenant_id")
 
 
 class Deliveries:
-    """What MLflow would deliver, over a network that loses, repeats and delays, and with a forger on it."""
+    """MLflow's deliveries, over a network with a forger that loses, repeats and delays deliveries."""
 
     def __init__(self, listener: RunningListener, of_tenant: WebhookSecrets, choices: random.Random) -> None:
         self._url, self._secret, self._choices = listener.address(of_tenant), of_tenant.secret, choices
@@ -64,7 +64,7 @@ class Deliveries:
                     post(self._url, body, headers)
 
     def arrive(self) -> None:
-        """Deliver what was delayed, in another order."""
+        """Deliver the delayed deliveries in another order."""
         self._choices.shuffle(self._delayed)
         for body, headers in self._delayed:
             post(self._url, body, headers)
@@ -100,14 +100,14 @@ def test_after_faulty_deliveries_the_store_is_as_polling_alone_leaves_it(
 
 
 class RegistryChanges:
-    """Random changes that MLflow has a webhook for, and some that it has none for."""
+    """Random changes that MLflow reports by webhooks, and some changes that no webhook reports."""
 
     def __init__(self, registry: Registry, choices: random.Random) -> None:
         self._registry, self._choices = registry, choices
         self._versions = {name: [int(registry.version(name).version)] for name in ("churn", "fraud", "risk")}
 
     def make(self) -> tuple[str, str, str, str]:
-        """Change the registry; return what MLflow's event of it says."""
+        """Change the registry; return the content of MLflow's event about the change."""
         name = self._choices.choice(list(self._versions))
         version = str(self._choices.choice(self._versions[name]))
         client, key = self._registry.client, self._choices.choice(("owner", "risk_category", "note"))
@@ -115,7 +115,7 @@ class RegistryChanges:
             "model_version_tag set": lambda: client.set_model_version_tag(name, version, key, str(uuid.uuid4())),
             "model_version_alias created": lambda: client.set_registered_model_alias(name, "champion", version),
             "model_version created": lambda: self._versions[name].append(int(self._registry.version(name).version)),
-            # Polling alone finds this one: the event is of another object.
+            # Only polling finds this change: the event is about another object.
             "registered_model created": lambda: client.update_model_version(name, version, str(uuid.uuid4())),
         }
         kind = self._choices.choice(list(kinds))
@@ -134,7 +134,7 @@ def follow_hints(tenant: Tenant, store: Store) -> None:
 
 
 def contents(store: Store, table: str, tenant_id: str) -> dict[tuple[object, ...], dict[str, object]]:
-    """Return the rows of a tenant by their key, without what depends on when its syncs ran."""
+    """Return the rows of a tenant by key, without the columns that depend on the times of its syncs."""
     return {
         tuple(row.get(name) for name in _KEY): {
             name: value for name, value in row.items() if not any(part in name for part in _OF_THE_SYNC)

@@ -61,7 +61,7 @@ class Delivering:
             )
 
     def hints_after(self, change: Callable[[], object], deliveries: int = 1) -> set[tuple[ObjectKind, str, int]]:
-        """Change something in MLflow, wait for its deliveries, and return their hints. They are removed."""
+        """Change something in MLflow, wait for its deliveries, and return and remove their hints."""
         expected = self.deliveries() + deliveries
         change()
         await_that(lambda: self.deliveries() >= expected)

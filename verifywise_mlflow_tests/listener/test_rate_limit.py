@@ -1,4 +1,4 @@
-"""A rate limit admits a minute's worth at once, then one request after the other."""
+"""A rate limit admits the requests of a minute at once, then one request after the other."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from verifywise_mlflow_tests.support.running_listener import WebhookSecrets, new
 
 
 def served(routes: Routes, **tenants: WebhookSecrets) -> set[str]:
-    """Return the tenants whose paths are found."""
+    """Return the tenants whose paths the listener serves."""
     return {name for name, of in tenants.items() if (found := routes.find(of.path)) and found.tenant_id == name}
 
 

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector in the test's process: receives what is exported over HTTP, and decodes it."""
+"""An OpenTelemetry collector in the test's process, which receives exports over HTTP and decodes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass(slots=True)
 class OtlpReceiver:
-    """What arrived so far."""
+    """The exports that have arrived so far."""
 
     port: int
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)

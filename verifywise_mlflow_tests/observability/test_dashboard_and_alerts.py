@@ -92,7 +92,7 @@ EXPRESSIONS = [
 
 
 def problems_of(expression: str) -> list[str]:
-    """Return what is wrong with an expression: metrics or labels that do not exist, values that no label has."""
+    """Return the problems of an expression: metrics or labels that do not exist, values that no label has."""
     problems: list[str] = []
     names: list[str] = []
 

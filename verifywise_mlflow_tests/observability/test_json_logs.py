@@ -40,7 +40,7 @@ def test_each_line_of_a_sync_names_the_tenant_the_sync_and_the_trace(registry: R
     (root,) = [span for span in collector.spans if span.name == "sync"]
     assert {line["trace_id"] for line in lines} == {root.trace_id.hex()}
     assert [line.get("stage") for line in lines][1:3] == ["registered_models", "model_versions"]
-    assert lines[-1]["outcome"] == "incomplete"  # its files are elsewhere
+    assert lines[-1]["outcome"] == "incomplete"  # the instance has its files elsewhere
     assert isinstance(lines[-1]["requests"], int)
 
 

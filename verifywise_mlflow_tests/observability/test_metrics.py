@@ -103,7 +103,7 @@ def test_counters_count_the_syncs_since_the_first_reading(registry: Registry, te
 
     second, third = sync(tenant, store), sync(tenant, store)
     collector.read()
-    collector.read()  # counts nothing twice
+    collector.read()  # a second reading counts nothing twice
     after = scraped(collector)
 
     assert value(before, "verifywise_syncs_total", tenant="acme", outcome="complete") == 0
@@ -242,7 +242,7 @@ def test_the_run_queue_and_the_daemons_of_a_real_instance_are_read() -> None:
 
     assert state.runs == {"queued": 2, "not_started": 0, "starting": 0, "started": 1, "canceling": 0}
     assert 30 <= state.oldest_queued_seconds < 60
-    assert state.daemons["SENSOR"] is False  # none runs
+    assert state.daemons["SENSOR"] is False  # no daemon runs
 
 
 def connected(tenant: Tenant) -> Tenant:

@@ -1,7 +1,7 @@
 """``python -m verifywise_mlflow_tests.redaction.accuracy``: measures the redaction, and updates its page.
 
-It prints how many forms of secrets are redacted and how many harmless values are, per place in which they are seen, and
-writes the table between the markers of ``docs/reference/redaction.md``.
+It prints, for each place in which values are seen, how many forms of secrets and how many harmless values are redacted.
+It writes the table between the markers of ``docs/reference/redaction.md``.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def harmless_forms() -> list[tuple[str, str]]:
 
 
 def is_redacted(form: SecretForm) -> bool:
-    """Return whether all secrets of a form are gone."""
+    """Return whether all secrets of a form were removed."""
     result = redacted_text(form.key, form.text)
     return bool(form.secrets) and all(secret not in result for secret in form.secrets)
 

@@ -1,4 +1,4 @@
-"""Whole syncs of a real server: a redacted secret is nowhere in the store."""
+"""After whole syncs of a real server, a redacted secret is nowhere in the store."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_concurrent_sync_with_earlier_settings_does_not_count_as_a_read(
         Sync(rarely_reconciled_tenant.model_copy(update={"redaction": stricter}), store) as after,
     ):
         for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
-            # The sync that began first runs first, so it reads with the settings that the other one has replaced.
+            # The sync that began first runs first, so it reads with the settings that the other sync has replaced.
             before.run(stage)
             after.run(stage)
 

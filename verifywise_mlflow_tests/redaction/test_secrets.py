@@ -53,7 +53,7 @@ def test_a_secret_is_redacted_in_every_form_that_is_not_a_known_miss() -> None:
 
 
 def test_known_misses_are_still_misses() -> None:
-    """A form that is found by now belongs to the others: the published rate must not be too low, either."""
+    """A form that is detected now must move to the other forms: the published rate must not be too low, either."""
     found = [form.text for form in FORMS if form.is_known_miss and is_redacted(form)]
 
     assert found == []

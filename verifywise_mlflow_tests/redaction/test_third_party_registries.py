@@ -1,6 +1,6 @@
-"""Real registries contain no secret, and none is reported in them.
+"""Real registries contain no secret, and the redaction reports none in them.
 
-They are not part of this repository: the test runs only if ``../shared/registries`` exists.
+The registries are not part of this repository: the test runs only if ``../shared/registries`` exists.
 """
 
 from __future__ import annotations

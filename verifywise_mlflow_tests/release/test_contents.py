@@ -1,4 +1,4 @@
-"""A release is refused if a package lacks a file or has one more."""
+"""A release is refused if a package lacks a file or has an additional file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What prevents a release: uncommitted files, a missing tag, a changelog without the version, a stale manifest."""
+"""Reasons that prevent a release: uncommitted files, a missing tag, no changelog of the version, a stale manifest."""
 
 from __future__ import annotations
 

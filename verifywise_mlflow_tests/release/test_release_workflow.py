@@ -1,4 +1,4 @@
-"""The forge's workflow of a release: what starts it, which job may do what, and that no action can be replaced."""
+"""The forge's workflow of a release: its triggers, the permissions of its jobs, and pinned actions."""
 
 from __future__ import annotations
 

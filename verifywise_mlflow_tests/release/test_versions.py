@@ -1,4 +1,4 @@
-"""The version comes from the tags, and a build without them says that it is unknown instead of failing."""
+"""The version comes from the tags. A build without tags states that the version is unknown, instead of failing."""
 
 from __future__ import annotations
 

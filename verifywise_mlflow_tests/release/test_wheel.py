@@ -1,4 +1,4 @@
-"""The wheel holds everything that the package reads, nothing else, and the console script."""
+"""The wheel contains everything that the package reads, the console script, and nothing else."""
 
 from __future__ import annotations
 

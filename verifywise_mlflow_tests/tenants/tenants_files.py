@@ -1,4 +1,4 @@
-"""Files of tenants for tests, and the errors that they give."""
+"""Files of tenants for tests, and the errors that loading them raises."""
 
 from __future__ import annotations
 

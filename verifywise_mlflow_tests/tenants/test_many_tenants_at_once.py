@@ -48,7 +48,7 @@ AUTH = {
 
 @dataclass(frozen=True, slots=True)
 class TenantInfrastructure:
-    """The infrastructure of one tenant: a server with its own authority that accepts only its clients, and a proxy."""
+    """The infrastructure of one tenant: a proxy, and a server that accepts only clients of its own authority."""
 
     authority: Authority
     server: HostileServer

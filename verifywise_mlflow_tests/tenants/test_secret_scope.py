@@ -1,4 +1,4 @@
-"""A tenant refers to secrets of its own only, if the operator sets a scope."""
+"""If the operator sets a scope, a tenant can refer only to its own secrets."""
 
 from __future__ import annotations
 

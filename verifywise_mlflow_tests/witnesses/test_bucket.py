@@ -1,7 +1,7 @@
 """A bucket keeps each checkpoint as an object under a retention lock. The server is moto's.
 
-moto refuses to delete a locked version, and refuses a lock in a bucket without Object Lock, as S3 does. It does not
-check that the signature covers the lock's headers, so a test looks at that.
+moto refuses to delete a locked version, and refuses a lock in a bucket without Object Lock, as S3 does. moto does not
+check that the signature covers the lock's headers, so a test checks this.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def test_nobody_deletes_or_replaces_a_stored_checkpoint(bucket: BucketWitness, e
     assert key.startswith("checkpoints/acme/000000000003-")
     with pytest.raises(ClientError, match="AccessDenied"):
         stored.delete_object(Key=key, **version, BypassGovernanceRetention=True)
-    stored.put_object(Bucket="locked", Key=key, Body=b"another text")  # another version: the locked one stays
+    stored.put_object(Bucket="locked", Key=key, Body=b"another text")  # another version: the locked version stays
     found = stored.get_object(Key=key, **version)
     assert checkpoints_in(found["Body"].read().decode()) == [checkpoint.checkpoint]
     assert found["ObjectLockMode"] == "COMPLIANCE"

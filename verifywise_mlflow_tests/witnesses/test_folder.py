@@ -1,4 +1,4 @@
-"""A folder keeps each checkpoint as a line, and refuses one that contradicts what it has."""
+"""A folder keeps each checkpoint as a line, and refuses a checkpoint that contradicts an earlier one."""
 
 from __future__ import annotations
 

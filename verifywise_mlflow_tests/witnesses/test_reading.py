@@ -1,4 +1,4 @@
-"""Checkpoints are read from each form in which a witness has them."""
+"""Checkpoints are read from each form in which a witness stores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints are sent from the store to witnesses, each once, and a witness that fails delays no other."""
+"""Each checkpoint is sent once from the store to each witness, and a witness that fails delays no other witness."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 def witnesses_file(
     receiver: Webhook, authority: TimestampServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A file with a witness of each kind that needs no bucket: the authority last, to see that it comes first."""
+    """A file with a witness of each kind that needs no bucket. The authority is last here, but must come first."""
     monkeypatch.setenv("AUDITOR_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     content = [
         {"kind": "folder", "name": "share", "directory": str(tmp_path)},

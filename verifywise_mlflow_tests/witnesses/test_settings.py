@@ -1,4 +1,4 @@
-"""The file of witnesses: what is refused, and that no message quotes a value."""
+"""The file of witnesses: invalid settings are refused, and no message quotes a value."""
 
 from __future__ import annotations
 

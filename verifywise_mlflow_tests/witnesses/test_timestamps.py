@@ -1,4 +1,4 @@
-"""Time-stamp tokens of a real authority, OpenSSL's, and what must not pass for one."""
+"""Time-stamp tokens of a real authority (OpenSSL), and data that must not count as such a token."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_changed_token_is_refused(server: TimestampServer, token: bytes) -> No
             existed_at = verify_token(changed, CHECKPOINT.stamped_line, roots)
         except InvalidTokenError:
             continue
-        # Bytes that no signature covers, such as those of the certificate's position in the list.
+        # Bytes that no signature covers, such as the bytes that state the certificate's position in the list.
         assert existed_at == verify_token(token, CHECKPOINT.stamped_line, roots)
 
 

@@ -1,4 +1,4 @@
-"""A real time-stamp authority (RFC 3161): OpenSSL's, behind HTTP, with a root and a certificate of its own."""
+"""A real time-stamp authority (RFC 3161): OpenSSL behind HTTP, with its own root and certificate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ess_cert_id_alg = sha256
 
 @dataclass
 class TimestampServer:
-    """An authority, what it was sent, and how it responds."""
+    """An authority, the queries that it received, and its configured response."""
 
     folder: Path
     url: str = ""
@@ -96,9 +96,9 @@ def timestamp_server(folder: Path) -> Iterator[TimestampServer]:
 
 
 def make_authority(folder: Path) -> None:
-    """Write a root certificate, an intermediate one, and the certificate and key of an authority below them.
+    """Write a root certificate, an intermediate certificate, and the certificate and key of an authority below them.
 
-    The authority's certificate is the longest, so OpenSSL sends them in an order that DER does not allow.
+    The authority's certificate is the longest, so OpenSSL sends the certificates in an order that DER does not allow.
     """
     folder.mkdir(exist_ok=True)
     root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))

@@ -24,7 +24,7 @@ ADMIN = "admin"
 
 @dataclass(frozen=True, slots=True)
 class GuardedServer:
-    """A server on which an account may do only what it was granted."""
+    """A server on which each account has only the permissions that it was granted."""
 
     server: CompatServer
     """It authenticates as the administrator."""
@@ -68,7 +68,7 @@ class GuardedServer:
             self._set_permission("registered_model", "name", model, account, None)
 
     def invalidate_password(self, account: str) -> None:
-        """Make the tenant's password a wrong one."""
+        """Make the tenant's password wrong."""
         self._file(account).write_text(secrets.token_urlsafe(16))
 
     def _set_permission(self, kind: str, key: str, resource: str, account: str, permission: str | None) -> None:
@@ -108,7 +108,7 @@ def start_guarded_server(environment: str, home: Path) -> Iterator[GuardedServer
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(16)}
     arguments = ["--app-name=basic-auth"]
     if mlflow_version(environment).startswith("3.3."):
-        # It gives uvicorn, its default, an application that only gunicorn can serve: every request fails.
+        # MLflow's default uvicorn gets an application here that only gunicorn can serve, so every request fails.
         arguments.append("--gunicorn-opts=--threads=1")
     with start_server(environment, home, arguments=arguments, variables=variables) as server:
         as_admin = replace(server, headers=urllib3.make_headers(basic_auth=f"{ADMIN}:{password}"))

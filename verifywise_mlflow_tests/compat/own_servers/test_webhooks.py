@@ -1,4 +1,4 @@
-"""The listener accepts what each release of MLflow with webhooks delivers, from the first one on."""
+"""The listener accepts the deliveries of each release of MLflow with webhooks, from the first such release on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each MLflow release offers for generative applications is probed, and what it lacks is not a failure."""
+"""A sync probes what each MLflow release offers for generative applications; a missing feature is not a failure."""
 
 from __future__ import annotations
 

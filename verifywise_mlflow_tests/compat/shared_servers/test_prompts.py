@@ -1,4 +1,4 @@
-"""Prompts share the models' tables since MLflow 2.21: they are not listed as models, and hidden models are versions."""
+"""Prompts share the models' tables since MLflow 2.21. They are not listed as models, and hidden models are found."""
 
 from __future__ import annotations
 

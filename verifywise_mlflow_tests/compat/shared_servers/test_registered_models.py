@@ -80,7 +80,7 @@ def test_a_version_is_listed_in_any_stage_and_status(
     for number, stage in (("1", "Archived"), ("2", "Staging"), ("3", "Production")):
         body = {"name": "churn", "version": number, "stage": stage, "archive_existing_versions": False}
         server.send("POST", "model-versions/transition-stage", body)
-    # No endpoint sets a status: MLflow itself does, during a registration.
+    # No endpoint sets a status: MLflow itself sets it during a registration.
     written_rows = server.write_sql("UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 4")
     written_rows += server.write_sql(
         "UPDATE model_versions SET status = 'FAILED_REGISTRATION', status_message = 'no copy' WHERE version = 5"
@@ -122,7 +122,7 @@ def test_a_listing_in_small_pages_is_the_same(
         registry.version(model)
     default_listings = reader.registered_models().read(), reader.model_versions().read(), reader.experiments()
 
-    # The last page of both is exactly full, and MLflow up to 3.1 follows it with an empty one.
+    # The last page of both listings is exactly full, and MLflow up to 3.1 then returns an empty page.
     for module, name in (
         (registry_search, "MODELS_PAGE_SIZE"),
         (registry_search, "VERSIONS_PAGE_SIZE"),

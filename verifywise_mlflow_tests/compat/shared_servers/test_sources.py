@@ -1,4 +1,4 @@
-"""The sources of versions: every form that clients have written, and which files the server serves for it."""
+"""The sources of versions in every form that clients have written, and the files that the server serves for them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_source_outside_runs_is_recorded_with_the_reason_in_the_manifest(
 ) -> None:
     for number, source in enumerate(ELSEWHERE, start=1):
         registry.version("churn")
-        # Versions accept different sources; what an older one accepted stays after an upgrade.
+        # Releases accept different sources; a source that an older release accepted stays after an upgrade.
         server.write_sql("UPDATE model_versions SET source = ? WHERE version = ?", [source, number])
 
     sync(tenant, store)

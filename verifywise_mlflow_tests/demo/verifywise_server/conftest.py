@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.support.verifywise_api import ADMIN, EDITOR, PASSWO
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Mapping[Dialect, VerifyWiseServer]]:
     """A server of each dialect."""
-    ticks = count(1_800_000_000_000)  # milliseconds: no two requests happen in the same one
+    ticks = count(1_800_000_000_000)  # no two requests happen in the same millisecond
 
     def clock() -> float:
         return next(ticks) / 1000

@@ -1,4 +1,4 @@
-"""VerifyWise's responses to single requests, however odd: each row is one fact that the delivery relies on."""
+"""VerifyWise's responses to single requests, including odd responses: the delivery relies on the fact in each row."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ UPLOADS = [
 def test_a_file_is_accepted_by_its_extension_and_media_type(
     api: Api, monkeypatch: pytest.MonkeyPatch, filename: str, content: bytes, media_type: str, status: int
 ) -> None:
-    monkeypatch.setattr(files, "MAX_FILE_BYTES", 1_000)  # it is 30 MiB
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 1_000)  # the limit is 30 MiB
     answer = api.upload(filename, content, media_type, model_id="7", source="File Manager")
 
     assert answer.status == status

@@ -1,4 +1,4 @@
-"""VerifyWise's behavior with its objects, however odd: the delivery relies on it."""
+"""VerifyWise's behavior with its objects, including odd behavior that the delivery relies on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two versions as a customer may have them, for the tests of evidence packs, and how to read a pack.
+"""Two versions as a customer may have them, for the tests of evidence packs, and functions that read a pack.
 
 ``fraud`` version 3 is complete and full of hostile texts; ``churn`` version 1 lacks a run and some hashes. Both are
 recorded on day 1, evaluated on day 2, and changed and evaluated again on day 5.
@@ -61,7 +61,7 @@ class PackedTenant:
 
 @contextmanager
 def signing(folder: Path) -> Iterator[str]:
-    """Sign the checkpoints that the block writes; give the public key."""
+    """Sign the checkpoints that the block writes; yield the public key."""
     key = SigningKey.generate()
     path = folder / "signing.pem"
     path.write_bytes(key.pem())
@@ -74,7 +74,7 @@ def signing(folder: Path) -> Iterator[str]:
 
 
 def seed(store: Store) -> None:
-    """Write both versions, their verdicts on two days, a waiver, and what happened to them."""
+    """Write both versions, their verdicts on two days, a waiver, and the versions' events."""
     tenant = tenant_with_policies()
     _write_fraud(store, "Team Risk", day(1))
     _write_churn(store)
@@ -115,7 +115,7 @@ def _end_sync(store: Store, number: int, now: datetime) -> None:
 
 
 def contents_of(store: Store, key: Key, day_number: int | None = None) -> PackContents:
-    """Return what a pack has, as of noon of a day in March or of the last entry of the trail."""
+    """Return the content of a pack, as of noon on a day in March or as of the last entry of the trail."""
     with store.begin("acme") as session:
         contents = pack_contents(session, key, day(day_number) if day_number else None)
     assert contents is not None

@@ -1,4 +1,4 @@
-"""The archive: equal bytes for equal states, the files that it promises, and what was known on a day."""
+"""The archive has equal bytes for equal states, the promised files, and the state that was known on a day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version with thousands of files, metrics and parameters: packed in bounded time and size, with all in the JSON."""
+"""A version with thousands of files, metrics and parameters is packed in bounded time and size; the JSON has all."""
 
 from __future__ import annotations
 

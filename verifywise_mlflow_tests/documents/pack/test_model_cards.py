@@ -1,4 +1,4 @@
-"""The model cards: readable by the tools of their forms, and nothing in them that is not recorded."""
+"""The model cards are readable by the tools for their formats, and contain only what is recorded."""
 
 from __future__ import annotations
 

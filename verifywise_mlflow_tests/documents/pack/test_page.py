@@ -1,4 +1,4 @@
-"""The page and the PDF: what they say, in which order, and that hostile texts stay texts."""
+"""The page and the PDF have the expected content in order, and hostile texts stay texts."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_nothing_on_the_page_runs_or_leads_outside(page: Outline, fraud_files: M
     assert not page.elements & {"script", "img", "iframe", "object", "form", "link", "svg"}
     assert all(address.startswith("#") or address in fraud_files for address in page.addresses)
     assert "\u202e" not in fraud_files["index.html"].decode()
-    assert "\\u202egnp.exe" in page.text  # it is shown, not hidden
+    assert "\\u202egnp.exe" in page.text  # the text is shown, not hidden
     assert "<script>document.title='owned'</script>" in page.text
 
 

@@ -40,7 +40,7 @@ SAMPLE = Document(
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    """Requested before other fixtures: without a browser, nothing needs to be seeded."""
+    """A page of the browser. It is requested before other fixtures: without a browser, nothing needs to be seeded."""
     with chromium.page() as page:
         yield page
 

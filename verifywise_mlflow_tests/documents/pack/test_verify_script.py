@@ -59,7 +59,7 @@ def test_the_whole_trail_confirms_the_entries_and_the_checkpoint(
     result = verify(folder, "--trail", str(trail))
     key, saved = tmp_path / "public.pem", tmp_path / "saved.jsonl"
     key.write_text(packed_tenant.public_key)
-    saved.write_text(trail.read_text().splitlines()[-1])  # the checkpoint, which an auditor has from elsewhere
+    saved.write_text(trail.read_text().splitlines()[-1])  # the checkpoint, which an auditor got from another source
     script = ROOT / "tools" / "verify_audit_export.py"
     command = [sys.executable, str(script), str(trail), "--public-key", str(key), "--checkpoint", str(saved)]
     signatures = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -160,7 +160,7 @@ def _with_new_checksums(change: Callable[[Path], object]) -> Callable[[Path], No
 
 
 def _replace_record(folder: Path) -> None:
-    """Forge the record and its hash in proof.json, which nothing showed before there were proofs."""
+    """Forge the record and its hash in proof.json. Only state-proof.json reveals this."""
     document = json.loads((folder / "record.json").read_text())
     document["record"]["owner"] = "Team Trust"
     (folder / "record.json").write_text(json.dumps(document))

@@ -158,10 +158,10 @@ PLANS: Final = (
 
 
 class PortfolioReader(MlflowReader):
-    """Responds as a server would on a day."""
+    """Reads what a server would return on a day."""
 
     def __init__(self, day: int) -> None:
-        """Store the number of days since the first one."""
+        """Store the number of days since the first day."""
         self.day = day
 
     @property

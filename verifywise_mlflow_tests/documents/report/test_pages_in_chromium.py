@@ -1,4 +1,4 @@
-"""The report in a real browser, opened as files: it requests nothing, runs no foreign script, and can be used by all.
+"""The report in a real browser, opened as files: it requests nothing, runs no foreign script, and is accessible.
 
 ``make pictures`` saves the pictures of docs/how-to/report.md.
 """
@@ -43,7 +43,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    """Requested before other fixtures: without a browser, nothing needs to be seeded."""
+    """A page of the browser. It is requested before other fixtures: without a browser, nothing needs to be seeded."""
     with chromium.page() as page:
         page.set_default_timeout(20_000)
         yield page
@@ -51,7 +51,7 @@ def browser_page() -> Iterator[Page]:
 
 @pytest.fixture
 def events(browser_page: Page) -> Iterator[list[str]]:
-    """What should not happen: dialogs, errors, refused scripts and styles, requests for anything but files."""
+    """Events that should not happen: dialogs, errors, refused scripts and styles, requests for anything but files."""
     seen: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
@@ -159,7 +159,7 @@ def test_the_table_of_models_is_filtered_and_sorted(browser_page: Page, site: Si
     browser_page.get_by_role("button", name="Versions").click()
     browser_page.get_by_role("button", name="Versions").click()
 
-    assert rows.first.locator("th").inner_text() == "churn"  # it has the most versions
+    assert rows.first.locator("th").inner_text() == "churn"  # this model has the most versions
     assert browser_page.locator("#models th[aria-sort=descending]").inner_text().startswith("Versions")
 
 

@@ -1,4 +1,4 @@
-"""A report is complete, links within itself only, shows texts of customers as text, and replaces an earlier one."""
+"""A report is complete, links only to its own pages, shows customers' texts as text, and replaces an earlier report."""
 
 from __future__ import annotations
 

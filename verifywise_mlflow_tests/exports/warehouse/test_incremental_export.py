@@ -1,4 +1,4 @@
-"""An export adds what is new or changed, misses no transaction, and leaves no half file."""
+"""An export adds new and changed rows, misses no transaction, and leaves no partial file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_version(store: Store, number: int, owner: str, at: datetime, **other: 
 
 
 def write_event(session: TenantSession, stage: str) -> None:
-    """Insert an event past the log of states, whose lock lets a second transaction wait for the first."""
+    """Insert an event without the log of states, since its lock would make a second transaction wait for the first."""
     row = {"tenant_id": "acme", "model_name": "fraud", "version_number": 3, "incarnation": 1, "kind": "stage"}
     session.execute(insert(lifecycle_events).values(row | {"value": stage, "seen_at": day(2), "sync_id": "a sync"}))
 
@@ -56,7 +56,7 @@ def write_event(session: TenantSession, stage: str) -> None:
 def export(
     store: Store, directory: Path, file_format: FileFormat = "parquet", now: datetime = NOW, tenant: str = "acme"
 ) -> ExportResult:
-    """Export after all transactions of other tests on the server that are open now have ended."""
+    """Export after the end of all transactions of other tests that are open on the server now."""
     with store.begin(tenant) as session:
         written = session.scalar(text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
     deadline = time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""What a synced tenant's export holds, read as the documentation says."""
+"""The content of a synced tenant's export, read as the documentation describes."""
 
 from __future__ import annotations
 

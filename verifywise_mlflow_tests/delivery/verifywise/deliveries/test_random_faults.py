@@ -1,4 +1,4 @@
-"""Whichever requests and responses are lost, the server has exactly one object of each kind in the end."""
+"""Regardless of lost requests and responses, the server has exactly one object of each kind in the end."""
 
 from __future__ import annotations
 
