@@ -185,7 +185,7 @@ def test_no_log_shows_the_session_token_of_a_store(
         keys[field] = f"env:STORE_{field.upper()}"
 
     with hostile_server(respond_with(EMPTY)) as server, caplog.at_level(logging.DEBUG):
-        list_files(s3_stores(server, region="eu-west-1", **keys), "s3://bucket/m")
+        list_files(s3_stores(server, None, region="eu-west-1", **keys), "s3://bucket/m")
 
     assert server.requests[0].headers["x-amz-security-token"] == "the-session_token"
     assert "the-session_token" not in caplog.text
