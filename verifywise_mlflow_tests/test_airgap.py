@@ -103,7 +103,7 @@ for thread in threading.enumerate():
     if thread is not threading.current_thread():
         thread.join(30)
 """
-"""The server does not exist: MLflow's client reports the call to its vendor nevertheless."""
+"""A call to a server that does not exist. MLflow's client still reports the call to its vendor."""
 
 
 def run_in_airgap(

@@ -61,7 +61,7 @@ NEVER_SENT = {
     *("webhook signing_secret", "verifywise metrics_token", "kafka password", "report secret_access_key"),
     *("witness signing_secret", "witness secret_access_key", "webhooks path", "webhooks secret"),
 }
-"""Credentials that sign requests, belong to servers other than the echoing ones, or are sent after a login only."""
+"""Credentials that sign requests, belong to servers that do not echo, or are sent only after a login."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ _ECHO_REQUESTS = ((1, 8), (58, 128))
 
 _MARKER_ADDRESS = ("192.0.2.255", 9)
 _MARKER = "udp 192.0.2.255:9"
-"""What the watcher itself sends, to an address reserved for documentation (RFC 5737). Packets are captured in order."""
+"""A packet that the watcher itself sends to a documentation address (RFC 5737). Packets are captured in order."""
 
 
 def _outbound_filter() -> bytes:

@@ -29,7 +29,7 @@ FILES: dict[str, bytes | str] = {
 }
 
 SANDBOX = Sandbox()
-"""Its workers start on first use."""
+"""The workers of the sandbox start on first use."""
 
 
 @pytest.fixture(scope="module", autouse=True)

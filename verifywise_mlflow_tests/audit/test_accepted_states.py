@@ -48,9 +48,9 @@ class Accepted:
     acceptance: Any
     """What ``audit accept-states --json`` printed."""
     proof: Path
-    """Of a version, as of the acceptance."""
+    """The proof of a version, as of the acceptance."""
     proved: str
-    """What ``audit prove`` printed about it."""
+    """What ``audit prove`` printed about this version."""
     later: AuditEntry
     """The end of the next sync."""
     now: datetime

@@ -33,7 +33,7 @@ from verifywise_mlflow_tests.audit.manipulations.trail_edits import TRAIL_MANIPU
 from verifywise_mlflow_tests.support.documentation import generated_part, read_page
 
 EXIT_CODES = {"intact": 0, "unproved": 4}
-"""Of both verifiers; 1 for everything else."""
+"""The exit codes of both verifiers. All other results have exit code 1."""
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ TOLERANCES = {
     "mean wait of a schedule's runs": 0.5,
     "mean wait of a sensor's runs": 0.5,
 }
-"""How far the simulation may be from the model, relative to the model."""
+"""The maximum difference between simulation and model, relative to the model."""
 WAIT_TOLERANCE_SECONDS = 1.0
-"""The same for short waits."""
+"""The maximum difference for short waits."""
 
 
 def run(workload: Workload, scenario: Scenario, workers: int = 4, times: object = MEASURED) -> Outcome:

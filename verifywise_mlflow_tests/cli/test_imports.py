@@ -35,7 +35,7 @@ NOT_IN_AN_UNCHANGED_SYNC = (SLOW_IMPORTS - {"pydantic", "sqlalchemy"}) | {
     "verifywise_mlflow.persistence.migrations",
     "verifywise_mlflow.pipeline.due_manifests",
 }
-"""Each takes a process at least 10 ms. Together they are more than an unchanged sync of a small tenant does."""
+"""Each import takes at least 10 ms. Together they take longer than an unchanged sync of a small tenant."""
 
 NOT_IN_A_RUN_PROCESS = {"boto3", "cryptography", "jinja2", "kingfisher_sdk", "mlflow", "opentelemetry", "pandas"}
 """Dagster itself imports alembic and more."""

@@ -69,7 +69,7 @@ NEED_A_SERVER = {
 }
 OF_OUR_OWN_WORDS = {"doctor", "policy check"}
 FIXED_LAYOUT = {"inventory", "gaps"}
-"""Lists of their own, for 80 columns. On narrower terminals they leave times out, or their lines to the terminal."""
+"""Lists with their own layout for 80 columns. On narrower terminals, they omit times or the terminal breaks lines."""
 TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?")
 
 

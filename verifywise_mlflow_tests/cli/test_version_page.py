@@ -13,7 +13,7 @@ from verifywise_mlflow_tests.support.credit_tenant import CHALLENGER, MODEL, WAI
 from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 PAGE_LINES = 60
-"""What fits on a printed page, and on a large screen."""
+"""The number of lines that fit on a printed page and on a large screen."""
 
 
 @pytest.fixture(autouse=True)

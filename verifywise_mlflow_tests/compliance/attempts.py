@@ -99,7 +99,7 @@ class Attempt:
     verdict: Verdict
     why: str
     base: Mapping[str, str | float | None] = field(default_factory=dict)
-    """How the version differs from one with the evidence of ``EVIDENCE``, by which the rule passes on it."""
+    """The differences from a version with ``EVIDENCE`` that make the rule pass on the version."""
 
     @property
     def title(self) -> str:

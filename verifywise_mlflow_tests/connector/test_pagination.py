@@ -33,7 +33,7 @@ class Server:
     requested: list[int] = field(default_factory=list)
     """The rows that each request may return."""
     max_readable: int = 1_000
-    """Rows of a page beyond which the response exceeds a limit."""
+    """The maximum number of rows of a page whose response does not exceed a limit."""
 
     def fetch_page(self, token: str | None, max_rows: int) -> dict[str, object]:
         self.tokens.append(token)

@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.read_ahead import pages_ahead, read_ahead, read
 from verifywise_mlflow.http.errors import CircuitOpenError, ForbiddenError, HttpError, UnauthenticatedError
 
 SECONDS = 5.0
-"""More than any of these tests needs."""
+"""A time limit that is longer than any of these tests needs."""
 
 
 class Reads:

@@ -16,7 +16,7 @@ import dagster as dg
 from verifywise_mlflow.normalizer.mapping import tag_mapping
 
 _FORM = re.compile(rb"PLANTED-[0-9a-f]{32}")
-"""Does not match itself."""
+"""The pattern of a secret, which does not match its own text."""
 _variable: ContextVar[str] = ContextVar("planted", default="")
 FOUND_BEFORE, FOUND_AFTER, PROCESS = "test/found_before", "test/found_after", "test/process"
 

@@ -56,7 +56,7 @@ class Replicas:
     stack: ExitStack
     """Stops the processes."""
     code_server_port: int = 4000
-    """Of the balancer before the code servers."""
+    """The port of the balancer in front of the code servers."""
     code_servers: list[ChildProcess] = field(default_factory=list)
     webservers: list[Webserver] = field(default_factory=list)
     daemons: list[ChildProcess] = field(default_factory=list)

@@ -41,7 +41,7 @@ LISTINGS = ("registered-models/search", "model-versions/search", "runs/search", 
 
 names = st.sampled_from(NAMES)
 choices = st.integers(0, 11)
-"""Selects an object: the index, modulo their number."""
+"""Numbers that select an object: the index is the number modulo the number of objects."""
 
 
 @dataclass(frozen=True, slots=True)

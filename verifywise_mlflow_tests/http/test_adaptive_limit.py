@@ -36,7 +36,7 @@ class SimulatedServer:
     round_trip_seconds: float = 0.0
     tenants: tuple[str, ...] = ("acme",)
     kinds: int = 1
-    """Kinds of requests. After every ten requests, another one joins those that are sent in turn."""
+    """Kinds of requests. After every ten requests, another kind joins the kinds that are sent in turn."""
     time: float = 0.0
     peak: int = 0
     answered: Counter[str] = field(default_factory=Counter)

@@ -13,11 +13,11 @@ VERSIONS_A_MODEL = 10
 RULES = 3
 
 SETTINGS, MAPPING, POLICY = "settings", "mapping", "policy"
-"""The digests that everything was made with."""
+"""The digests of the settings, the mapping and the policy that all rows name."""
 MODEL, NUMBER = "model-000123", 4
-"""One of the versions, the same one for each tenant."""
+"""One of the versions, which is the same for each tenant."""
 LOCATION = "s3://bucket/1233"
-"""Where its files lie."""
+"""The location of this version's files."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 # $tenant, $now, $rules and $size (of the arrays of rules) are replaced; n is a version's number in the tenant.

@@ -37,7 +37,7 @@ LOST = {
     *("canonical_record_history", "version_verdict_history", "compliance_badge_history", "history_usage"),
     *("lifecycle_events", "audit_trail", "state_log"),
 }
-"""The tables that lack what MLflow no longer shows. All others are equal after the next sync."""
+"""The tables that lack rows that MLflow no longer shows. All other tables are equal after the next sync."""
 
 
 def sign(store: Store) -> Checkpoint:

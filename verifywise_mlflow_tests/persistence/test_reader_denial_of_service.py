@@ -37,7 +37,7 @@ STRONGER_LOCKS = (
     "EXCLUSIVE",
     "ACCESS EXCLUSIVE",
 )
-"""Every mode of a table lock but ACCESS SHARE, which each SELECT takes and which conflicts with upgrades only."""
+"""Every mode of a table lock except ACCESS SHARE, which each SELECT takes. It conflicts with upgrades only."""
 
 
 def test_a_reader_can_lock_no_table_and_no_row_that_a_sync_waits_for(isolated: IsolatedTenants) -> None:

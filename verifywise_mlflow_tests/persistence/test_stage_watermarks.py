@@ -103,7 +103,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
         "runs, manifests, records",
     ),
 }
-"""What changes, and the stages for which that makes a version pending."""
+"""Changes, and the stages for which each change makes a version pending."""
 
 SETUP = (
     # A copy, which has the run of its original, and a version whose run only its logged model names.

@@ -22,7 +22,7 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 
 SHARED = {"tenants", "change_hints"}
-"""What a pipeline reads of all tenants: which there are, and which have changed."""
+"""The tables that a pipeline reads for all tenants: which tenants exist, and which tenants have changed."""
 
 
 def test_a_reader_sees_only_its_tenant_in_every_table_and_view(

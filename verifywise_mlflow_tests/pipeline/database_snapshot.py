@@ -36,7 +36,7 @@ TIME_COLUMNS = {
     *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
     *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
 }
-"""Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
+"""Times of our clock: only whether they are null is compared. MLflow's own times are compared unchanged."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 """Values of a sequence, which a rolled-back transaction advances, too. Revisions come from a sequence as well."""
 CACHES = (compliance_counts, compliance_count_buckets, stage_watermarks, state_commitments, state_models)

@@ -38,7 +38,7 @@ SHORT_TIMEOUTS = Limits(
 )
 """Limits that a test can wait for. A small registry responds within 0.1 s."""
 MAX_FAULT_SECONDS = 20.0
-"""The longest that a fault may take: seconds, not minutes. With these limits most take less than one."""
+"""The maximum duration of a fault: seconds, not minutes. With these limits, most faults take less than a second."""
 TENANT_SPECIFIC_COLUMNS = {
     "tenant_id",
     "changed_at",
@@ -58,7 +58,7 @@ METADATA_ENDPOINTS = {
     "runs/search",
     "logged-models/search",
 }
-"""The endpoints that a whole sync requests, apart from those of files."""
+"""The endpoints that a whole sync requests, except the endpoints of files."""
 
 MIB, GIB = 1024**2, 1024**3
 LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")

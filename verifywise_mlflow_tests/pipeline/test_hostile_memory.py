@@ -13,7 +13,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
 MAX_TRAIL_BYTES = 12_000
-"""Of an unchanged sync: its start, its end with notes, and five entries for each listing's failures."""
+"""The size of an unchanged sync's entries: start, end with notes, and five entries for each listing's failures."""
 
 MODEL = {"registered_models": [{"name": "churn"}]}
 SMALL_ATTACKS: dict[str, Attack] = {

@@ -34,12 +34,12 @@ class PagedServer:
     """One model with versions, in pages of ``PAGE``. A page is sent once the pages before it are stored."""
 
     stored_before_page: dict[int, int] = field(default_factory=dict)
-    """Page to the rows that were stored when it was sent."""
+    """For each page, the number of rows that were stored when the page was sent."""
     refused_page: int | None = None
     runs_fault: Callable[[HostileServer], bytes] | None = None
     run_searches: int = 0
     most_searches: int = 0
-    """Searches for runs at the same time."""
+    """The highest observed number of concurrent searches for runs."""
     _searches: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

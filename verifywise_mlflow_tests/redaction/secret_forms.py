@@ -25,7 +25,7 @@ class SecretForm:
 
     text: str
     secrets: tuple[str, ...]
-    """The parts that must be gone."""
+    """The parts that must be removed."""
     seen_in: str
     key: str = "note"
     is_known_miss: bool = False

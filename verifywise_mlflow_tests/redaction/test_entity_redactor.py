@@ -70,7 +70,7 @@ KINDS = (
     *(Prompt, PromptVersion, EvaluationDataset, ModelAssessments, AssessmentCounts),
     *(ArtifactManifest, ArtifactFile, RuntimeEnvironment, Requirement, ModelSignature),
 )
-"""All that a reader returns, and what is read from artifacts."""
+"""All classes of objects that a reader returns or that are read from artifacts."""
 
 
 def full_of_tokens(kind: type) -> tuple[object, set[str]]:

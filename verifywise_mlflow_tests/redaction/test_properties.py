@@ -16,7 +16,7 @@ from verifywise_mlflow_tests.redaction.fake_secrets import fake_secrets
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # NUL and lone surrogates, too
 HARMLESS = st.text(st.characters(codec=None, exclude_categories=(), exclude_characters="=:-+@0123456789"))
-"""Without the characters that connect a secret with its name, and without digits, which all tokens contain."""
+"""Texts without the characters that connect a secret with its name, and without digits, which all tokens contain."""
 
 SECRETS = [fake.secret for fake in fake_secrets() if fake.secret == fake.text and fake.key == "note"]
 

@@ -189,7 +189,7 @@ HOSTILE_PIECES = (
     *("password is ", "password='''", "password=SecretStr(", "password:str=", "Password={;", 'Password="', "a b key="),
     *("password: !!a ", "password: &a ", "password: #", "password= #", "export ", "password = a b ", "a_", "a.", "\t"),
 )
-"""Repetitions of what each expression begins with."""
+"""Texts with which a match of an expression can begin. Tests repeat them."""
 
 
 @pytest.mark.parametrize("piece", HOSTILE_PIECES[:13])

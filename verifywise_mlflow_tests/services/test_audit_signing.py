@@ -25,7 +25,7 @@ from verifywise_mlflow_tests.support.syncing import rows, sync
 from verifywise_mlflow_tests.support.trail_entries import NOW, append, entry
 
 UNREACHABLE_TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
-"""A tenant whose server is not there."""
+"""A tenant whose server does not exist."""
 
 
 def verified(store: Store) -> TrailReport:

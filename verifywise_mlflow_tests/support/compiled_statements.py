@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence import database
 from verifywise_mlflow_tests.support.warm_connections import keep_connections
 
 _engines: list[Engine] = []
-"""The newest engine, until one engine has connected: then that one."""
+"""The newest engine until one engine has connected; afterward, the connected engine."""
 
 
 def share_compiled_statements() -> None:

@@ -115,7 +115,7 @@ class Description:
 
 
 _new: dict[str, Description] = {}
-"""A new database, by server. The random password of a server identifies it."""
+"""The description of a new database, by server. The random password of a server identifies the server."""
 _changes: dict[str, str] = {}
 """A text that changes with the definitions, as it was when they last equaled a new database; by URL."""
 _connections: dict[str, psycopg2.extensions.connection] = {}

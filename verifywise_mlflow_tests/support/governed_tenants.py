@@ -45,7 +45,7 @@ PRIVATE: Final = (
     .replace("severity: high", "severity: low")
     .replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: GDPR, clause: Art. 35")
 )
-"""It applies to credit alone."""
+"""A rule that applies only to credit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ WEBHOOK_VARIABLES: Final[Mapping[str, str]] = {
     "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
     "MLFLOW_WEBHOOK_CACHE_TTL": "0",  # a new webhook is used at once, and by its own workspace only
 }
-"""What a server of MLflow needs to deliver to a listener on this machine."""
+"""The variables with which a server of MLflow delivers to a listener on this machine."""
 
 PROGRAM: Final = (sys.executable, "-m", __spec__.name if __spec__ else __name__)
 

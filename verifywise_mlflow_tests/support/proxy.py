@@ -29,7 +29,7 @@ _SERVED_FILE = re.compile(r"(?<=/mlflow-artifacts/artifacts/).+")
 LISTING_ENDPOINTS = ("/artifacts/list", "/artifacts/directories", "/mlflow-artifacts/artifacts")
 """The endpoints that list a folder: of a run, of a logged model, of the server's own store."""
 FILE_ENDPOINTS = ("/get-artifact", "/artifacts/files", "/mlflow-artifacts/artifacts/{path}")
-"""The endpoints that serve a file of these."""
+"""The endpoints that serve a file of a run, of a logged model, or of the server's own store."""
 _MEBIBYTE = 1024**2
 
 
@@ -48,7 +48,7 @@ class Exchange:
     """Headers by lower-case name."""
     body: bytes
     status: int | None = None
-    """Status of the response; None if the client received no complete one."""
+    """Status of the response; None if the client received no complete response."""
     response_bytes: int = 0
     """Bytes of the response body, as transferred."""
 
@@ -142,7 +142,7 @@ class Proxy:
     most_at_once: int = 0
     """The highest number of requests in flight."""
     is_over: threading.Event = field(default_factory=threading.Event)
-    """Set when the test ends. All waits wait for it."""
+    """Set when the test ends. It ends all waits."""
     _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, maxsize=8))

@@ -57,9 +57,9 @@ SCRIPTS: Final[Mapping[str, str]] = {
     "dagster-webserver": "dagster_webserver",
     "verifywise-mlflow": "verifywise_mlflow.cli",
 }
-"""The modules of installed commands, by which the entry point of the image replaces itself."""
+"""The modules of the installed commands that the entry point of the image executes."""
 _READ_AT_IMPORT: Final = ("mlflow.server", "verifywise_mlflow.definitions")
-"""Modules that read the environment: each process imports them again. What they import stays."""
+"""Modules that read the environment: each process imports them again. The modules that they import stay."""
 
 
 def main() -> None:

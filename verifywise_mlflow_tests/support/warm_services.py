@@ -23,7 +23,7 @@ from verifywise_mlflow_tests.support import warm_parent
 _START_SECONDS: Final = 60.0
 _PADDING: Final = "-" * 4096
 _COLD_VARIABLES: Final = ("VERIFYWISE_SCHEMA",)
-"""Variables that are read by what the parent has imported already."""
+"""Variables that are read during an import. The parent has imported these modules already."""
 
 
 class WarmProcess:

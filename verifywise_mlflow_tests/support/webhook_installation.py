@@ -43,7 +43,7 @@ Launcher = Literal["default", "celery"]
 RULE: Final = "owner"
 """The rule whose verdict changes with the version's tag of the same name."""
 _NOTHING_BY_SCHEDULE: Final = dict.fromkeys(("poll", "listing", "reconcile", "rehash", "rehash_non_production"), "70d")
-"""Intervals so long that only its webhook reports a change."""
+"""Intervals so long that only the tenant's webhook reports a change."""
 DEFAULT_SIZES: Final = Sizes(models=3, versions=30, runs=9)
 _SYSTEM_PATH: Final = f"{os.defpath}:/usr/sbin"
 

@@ -38,7 +38,7 @@ _WAIVER: Final = (
     " reason: The team that takes the model over is being formed.}\n"
 )
 _LATER_SETTINGS: Final = "compliance: {thresholds: {most_production_versions: 2}}, "
-"""They make the third sync adopt another version of the policy."""
+"""Settings that make the third sync adopt another version of the policy."""
 
 
 @dataclass(frozen=True, slots=True)

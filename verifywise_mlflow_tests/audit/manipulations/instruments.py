@@ -27,7 +27,7 @@ from verifywise_mlflow_tests.support.documentation import ROOT
 NEXT_SYNC = "next-sync"
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _NUMBERS = re.compile(r"\b(event|waiver|configuration|positions?|size) [0-9a-f,]+(?: to [0-9,]+)?")
-"""What differs with each preparation of the evidence."""
+"""The numbers that differ with each preparation of the evidence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow_tests.audit.manipulations.trail_edits import STRANGER
 
 Proof = dict[str, Any]
-"""As the file has it."""
+"""A proof, as JSON in the form of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Proofs:
     """The genuine proofs that a forger has."""
 
     current: Proof
-    """Of version 1 of ``credit``, now."""
+    """The proof of version 1 of ``credit`` after the last sync."""
     former: Proof
-    """Of the same version after the first sync."""
+    """The proof of the same version after the first sync."""
     other_version: Proof
     other_tenant: Proof
     growth: Proof
-    """That the trail extends itself up to the first checkpoint."""
+    """The proof that the trail extends its own part up to the first checkpoint."""
 
 
 ProofEdit = Callable[[Proofs], Proof]

@@ -22,17 +22,17 @@ class StateManipulation:
     what: str
     sql: str
     then: tuple[str, ...] = ()
-    """Forgeries that hide it further, by their names in ``forgeries.py``."""
+    """Forgeries that hide the manipulation further, by their names in ``forgeries.py``."""
     keeps_triggers: bool = False
-    """Whether it is done while triggers are enabled."""
+    """Whether the manipulation is done while triggers are enabled."""
     is_refused: bool = False
-    """Whether Postgres refuses it while triggers are enabled."""
+    """Whether Postgres refuses the manipulation while triggers are enabled."""
     records: tuple[str, ...] = ()
-    """The rows that ``audit verify --records`` names; an ellipsis at the end stands for more."""
+    """The rows that ``audit verify --records`` names. An ellipsis at the end means that it names more rows."""
     trail: str = "intact"
-    """What ``audit verify`` says of the trail, with a key and a saved checkpoint."""
+    """The result of ``audit verify`` for the trail, with a key and a saved checkpoint."""
     next_entry: str = ""
-    """Why the next sync does not commit its states; empty if it does."""
+    """Why the next sync does not commit its states; empty if it commits them."""
 
 
 @cache

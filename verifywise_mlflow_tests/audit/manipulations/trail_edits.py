@@ -53,7 +53,7 @@ class Trail:
 
 
 TrailEdit = Callable[[Trail, Trail], Trail]
-"""Returns a manipulated trail; the second one is that of another tenant."""
+"""Returns a manipulated trail. The second argument is the trail of another tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class TrailManipulation:
     what: str
     edit: TrailEdit
     found: str
-    """What ``audit verify`` says with a key and a saved checkpoint: a kind of damage, or the outcome."""
+    """The result of ``audit verify`` with a key and a saved checkpoint: a kind of damage, or the outcome."""
     alone: str
-    """What it says with the key alone."""
+    """The result with the key alone."""
     is_wrong_file: bool = False
-    """Whether an export of it is a file of another tenant: the script then ends with the exit code of a wrong file."""
+    """Whether an export of the trail is a file of another tenant, which the script reports as a wrong file."""
 
 
 TRAIL_MANIPULATIONS: Final[list[TrailManipulation]] = []

@@ -28,7 +28,7 @@ class Proofs:
     other_version: Any
     other_tenant: Any
     consistency: Any
-    """From the first commitment to the last one."""
+    """The proof of consistency from the first to the last commitment."""
     log: LeafTree
     key: SigningKey
     public_key: Path

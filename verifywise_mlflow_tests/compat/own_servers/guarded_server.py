@@ -27,7 +27,7 @@ class GuardedServer:
     """A server on which each account has only the permissions that it was granted."""
 
     server: CompatServer
-    """It authenticates as the administrator."""
+    """The server, with a connection that authenticates as the administrator."""
     home: Path
 
     def password(self, account: str) -> str:

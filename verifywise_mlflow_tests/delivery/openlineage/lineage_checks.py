@@ -38,7 +38,7 @@ from verifywise_mlflow_tests.delivery.event_checks import check_against_schema, 
 from verifywise_mlflow_tests.support.published_schemas import FACET_SCHEMAS
 
 _STANDARD_SCHEMAS = "https://openlineage.io/spec/"
-"""What the library writes as the address of a standard schema. Nothing is read from there."""
+"""The address that the library writes for a standard schema. Nothing is read from this address."""
 _SPECIFICATION = os.environ.get("OPENLINEAGE_SPEC")
 
 

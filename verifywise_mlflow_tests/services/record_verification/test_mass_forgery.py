@@ -63,7 +63,7 @@ EXPECTED = {
     "changed canonical_records model-00010 1 sync_id",
     "added canonical_records ghost 1",
 }
-"""The rows that are named by their table, their key and their fields alone."""
+"""The reported rows, each with only its table, its key and its fields."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from verifywise_mlflow_tests.support.registry import Registry
 ROW: Final = re.compile(r"^\| (?P<change>[^|]+) \| (?P<reported>[^|]+) \| (?P<found>[^|]+) \|$", re.MULTILINE)
 DELIVERED_S: Final = 30.0
 QUIET_S: Final = 0.2
-"""The time to wait for a delivery that should come, and for one that should not."""
+"""The maximum wait for an expected delivery, and the wait that shows that no delivery arrives."""
 
 Change = Callable[[], object]
 

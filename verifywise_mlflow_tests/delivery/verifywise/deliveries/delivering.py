@@ -38,7 +38,7 @@ REAL_URL = os.environ.get("VERIFYWISE_TEST_URL")
 _REAL = (REAL,) if REAL_URL else ()
 EVERY_SERVER = (*Dialect, *_REAL)
 ONE_SERVER = (Dialect.B, *_REAL)
-"""For tests of what does not depend on the release."""
+"""For tests that do not depend on the release."""
 OWNER_RULE, PURPOSE_RULE = "owner-named", "purpose-named"
 MODEL = "fraud"
 
