@@ -1,4 +1,4 @@
-"""Measures what reading a registry costs: requests to the server, CPU and memory, compared with MLflow's own client.
+"""Measures the cost of reading a registry, compared with MLflow's own client: requests to the server, CPU and memory.
 
 ``make bench`` runs the benchmarks. They are not tests, and nothing depends on their figures.
 """

@@ -1,7 +1,7 @@
-"""``python -m benchmarks``: runs all benchmarks one after the other, or those that the command line names.
+"""``python -m benchmarks``: runs all benchmarks, or the benchmarks that the command line names, one after the other.
 
-Each is a command of its own, which has options for its size. ``--list`` shows them. Each saves its figures in
-build/bench; ``--print`` prints all saved tables, and ``--paste`` puts them into the documentation.
+Each benchmark is also a command of its own, with options for its size. ``--list`` shows these commands. Each benchmark
+saves its figures in build/bench. ``--print`` prints all saved tables, and ``--paste`` puts them into the documentation.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Benchmark:
     """One benchmark."""
 
     command: str
-    """Its arguments after ``python -m benchmarks.``, as ``make bench`` runs it."""
+    """The arguments after ``python -m benchmarks.`` with which ``make bench`` runs the benchmark."""
     minutes: int
-    """On two quiet cores."""
+    """The duration on two quiet cores."""
     measures: str
 
     @property
     def name(self) -> str:
-        """The words of its command before the options."""
+        """The words of the command before the options."""
         return " ".join(word for word in self.command.split(" --")[0].split() if not word.isdigit())
 
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def paste_into(pages: Iterable[Path]) -> None:
-    """Put the saved tables into the pages with markers for them."""
+    """Put the saved tables into the pages, between the markers for these tables."""
     tables = {name: table for name, (_machine, table) in saved_tables().items()}
     for page in pages:
         text = page.read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def _shown(benchmark: Benchmark) -> str:
 
 
 def _run(benchmark: Benchmark) -> int:
-    """Run a benchmark; a failure does not keep the next one from running."""
+    """Run a benchmark. A failure does not prevent the next benchmark from running."""
     sys.stdout.write(f"\n$ {_shown(benchmark)}\n")
     sys.stdout.flush()
     return subprocess.run(  # noqa: S603  # our own commands, no shell

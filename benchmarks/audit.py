@@ -34,14 +34,14 @@ class Figures:
 
     entries: int
     entry_bytes: float
-    """Size of the mean entry."""
+    """The mean size of an entry."""
     append_seconds: float
     verify_seconds: float
     entries_a_second: float
     processor_seconds: float
-    """CPU time of the verifying process: what it would take on a machine without other load."""
+    """CPU time of the verifying process. It does not depend on other load of the machine."""
     peak_mib: float
-    """Peak memory of the verifying process, and the memory that it had before it began."""
+    """The peak memory of the verifying process, and its memory before verification began."""
     before_mib: float
 
 
@@ -76,13 +76,13 @@ def write(url: str, entries: int, key: SigningKey) -> float:
 
 def peak_mib() -> float:
     """Return the peak memory of this process."""
-    # Not ru_maxrss, which starts at the memory of the parent process.
+    # ru_maxrss is not used, since it starts at the memory of the parent process.
     (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(kibibytes) / 1024
 
 
 def verify_alone(url: str, private_key: str) -> None:
-    """Verify the trail in a process of its own and print the cost."""
+    """Verify the trail in a separate process and print the cost."""
     key = SigningKey.from_pem(Path(private_key).read_bytes())
     with Store(url) as store, store.begin("acme") as session:
         peak_before, began, began_working = peak_mib(), time.monotonic(), time.process_time()

@@ -1,4 +1,4 @@
-"""The lower bound: the same calls in the same batches, with the standard library and without any check."""
+"""The lower bound for readers: the same calls in the same batches, with the standard library and without any check."""
 
 from __future__ import annotations
 

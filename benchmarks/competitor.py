@@ -1,7 +1,8 @@
 """The process of one competitor: ``python -m benchmarks.competitor NAME``.
 
-It takes a task from standard input, prepares, reports that it is ready, waits for the start signal, reads, and reports
-the cost. Each competitor has a process of its own, so that CPU time and memory are its own.
+The process takes a task from standard input, prepares, and reports that it is ready. It waits for the start signal,
+reads, and reports the cost. Each competitor has a separate process, so that CPU time and memory are measured
+separately.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
         case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
             from verifywise_mlflow.cli.app import load
 
-            load("sync")  # as the command starts, with its settings of pydantic and of garbage collection
+            load("sync")  # starts as the command does, with its settings of pydantic and of garbage collection
             from benchmarks import our_sync
             from verifywise_mlflow.persistence.store import Store
 
@@ -64,7 +65,7 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
 
 def main() -> None:
     """Take a task, prepare, wait for the start signal, read and report."""
-    # Libraries may print: redirect that to standard error.
+    # Libraries may print: redirect their output to standard error.
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
@@ -95,7 +96,7 @@ def cpu_seconds() -> float:
 def peak_bytes() -> int:
     """Return the peak memory so far.
 
-    Not getrusage's figure: on Linux it starts at the value of the parent process, which is larger.
+    getrusage is not used: on Linux, its figure starts at the value of the parent process, which is larger.
     """
     (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(peak.split()[1]) * 1024

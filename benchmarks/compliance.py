@@ -1,8 +1,9 @@
 """``python -m benchmarks.compliance``: the cost of evaluating all records of a tenant offline, in a real Postgres.
 
-Rounds, each in a process of its own: the first evaluation; the same policy reworded (only the last evaluation's policy
-is written); one rule of 25 changed; nothing due; the next day, which one rule depends on; all rules changed, which
-moves every former verdict to the history; the default policy instead, which ends all other verdicts.
+Each round runs in a separate process. The rounds are: the first evaluation; the same policy with other words (only the
+policy of the last evaluation is written); one rule of 25 changed; nothing due; the next day, on which one rule depends;
+all rules changed, which moves every former verdict to the history; and the default policy, which ends all other
+verdicts.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from verifywise_mlflow.pipeline.stages.compliance_results import evaluate_due
 from verifywise_mlflow.pipeline.sync import Sync
 
 NORMALIZED_RECORDS = 1_000
-"""Records that the normalizer builds. The database multiplies them, with different texts."""
+"""The number of records that the normalizer builds. The database copies them with different texts."""
 _NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -88,7 +89,7 @@ class Figure:
     round: str
     evaluated: int
     written: int
-    """Verdicts whose state began in this round."""
+    """The number of verdicts whose state began in this round."""
     seconds: float
     cpu_seconds: float
     postgres_cpu_seconds: float

@@ -1,6 +1,6 @@
-"""A policy of 25 rules over all groups of the record, for the benchmark.
+"""A policy of 25 rules about all groups of the record's fields, for the benchmark.
 
-They resemble rules that people write: most share their scope, some examine lists, one depends on the day.
+The rules resemble rules that people write: most have the same scope, some examine lists, and one depends on the day.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """``python -m benchmarks.database_cost``: the cost of a sync in the database, with generated objects (``synthetic``).
 
-Each sync runs in a process of its own, through the real stages, into a real Postgres. Generating the objects and, in
-the first sync, reading files is excluded. Hashing the listing to detect changes needs no database, so it is measured
-separately.
+Each sync runs in a process of its own, through the real stages, into a real Postgres. The figures exclude generating
+the objects and, in the first sync, reading files. Hashing the listing to detect changes needs no database, so it is
+measured separately.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ from verifywise_mlflow.services.tenant_policies import load_rules
 
 RETAGGED = 10_000
 MIN_SHARE = 0.1
-"""The share of a sync's time from which on a stage has a row of its own."""
+"""A stage that takes at least this share of a sync's time has its own row."""
 SETTINGS_DIGEST = fingerprint([TENANT.artifacts.model_dump(mode="json"), TENANT.limits.max_response_bytes])
-"""As the stage of manifests computes it: with another digest, it would read the files of all versions."""
+"""The digest that the stage of manifests computes. With another digest, the stage would read the files of all
+versions."""
 
 
 class Round(StrEnum):
@@ -56,7 +57,7 @@ class Round(StrEnum):
 
     @property
     def retagged(self) -> int:
-        """Versions whose tags differ from those of the first sync."""
+        """The number of versions whose tags differ from their tags in the first sync."""
         match self:
             case Round.FIRST | Round.UNCHANGED:
                 return 0
@@ -74,7 +75,7 @@ class Figure:
     round: str
     stage: str
     seconds: float
-    """Without generating objects."""
+    """Elapsed time, without generating objects."""
     cpu_seconds: float
     """CPU time of this process, without generating objects."""
     postgres_cpu_seconds: float

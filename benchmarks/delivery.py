@@ -1,9 +1,10 @@
-"""``python -m benchmarks.delivery``: how long VerifyWise's rate limits let a delivery take, and what it sends.
+"""``python -m benchmarks.delivery``: the duration of a delivery under VerifyWise's rate limits, and what it sends.
 
 The real outbox, drain and client deliver to the contract server over HTTP, which counts requests against VerifyWise's
-documented limits: 300 a minute, and 100 in 15 minutes to the file manager. All of them follow a clock that waiting
-moves, so hours pass in seconds; a response takes a twentieth of a second of it, between the 23 ms of a change and the
-69 ms of a creation that were measured on a VerifyWise. The versions are generated (``synthetic``) and really evaluated.
+documented limits: 300 a minute, and 100 in 15 minutes to the file manager. All of them use a simulated clock, which
+only waiting advances, so hours pass in seconds. A response takes a twentieth of a second on this clock. On a real
+VerifyWise, a change took 23 ms and a creation 69 ms. The versions are generated (``synthetic``), and their evaluation
+is real.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class SimulatedClock:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One delivery, to its end."""
+    """The figures of one complete delivery."""
 
     dialect: str
     round: str
@@ -74,17 +75,17 @@ class Figure:
     requests: int
     file_requests: int
     drains: int
-    """How often the schedule had to start it again: what the limit on files put off is due later."""
+    """How often the schedule had to start the delivery again. What the limit on files postpones is due later."""
     refused: int
-    """Requests answered with 429."""
+    """The number of responses 429."""
     records_minutes: float
-    """Simulated, until the last entry, risk and custom field."""
+    """Simulated time until the last entry, risk and custom field."""
     all_minutes: float
-    """Simulated, until the last evidence file."""
+    """Simulated time until the last evidence file."""
     requests_per_minute: float
-    """While entries, risks and custom fields are delivered."""
+    """The rate while entries, risks and custom fields are delivered."""
     seconds: float
-    """Real, of client, store and contract server together."""
+    """Real time of client, store and contract server together."""
 
 
 def measure(dialect: Dialect, versions: int, show: Callable[[str], object]) -> list[Figure]:
@@ -96,7 +97,7 @@ def measure(dialect: Dialect, versions: int, show: Callable[[str], object]) -> l
     ):
         password = os.environ[PASSWORD_VARIABLE] = secrets.token_hex()
         server.add_user(EMAIL, password)
-        if dialect is Dialect.B:  # as an Admin defines them once
+        if dialect is Dialect.B:  # an Admin defines the custom fields once
             field = {"entity_type": "model_inventory", "options": None, "required": False}
             types = {"mlflow_judged_at": "date"}
             server.add(

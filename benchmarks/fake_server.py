@@ -1,7 +1,7 @@
-"""A fake of MLflow's run search: it returns the same page of 200 runs for every request.
+"""A fake of MLflow's run search. It returns the same page of 200 runs for every request.
 
-A real server takes minutes for 100,000 runs; with this one, only the reader takes time.
-``python -m benchmarks.fake_server PORT``.
+A real server takes minutes for 100,000 runs. With the fake, only the reader takes time. ``python -m
+benchmarks.fake_server PORT``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``python -m benchmarks.hashing``: our hashing compared with a plain read through ``sha256sum``.
 
-Few large files and many small ones.
+It hashes a few large files and many small files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Figure:
     contender: str
     seconds: tuple[float, ...]
     bytes_a_second: float
-    """Figures of the median round."""
+    """The figure of the median round."""
     files_a_second: float
 
 

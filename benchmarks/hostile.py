@@ -1,8 +1,8 @@
-"""``python -m benchmarks.hostile``: what a hostile server costs: peak memory, bytes that are kept, seconds.
+"""``python -m benchmarks.hostile``: the costs of a hostile server: peak memory, stored bytes and seconds.
 
-Each attack meets a real sync, run by Dagster in a process of its own against a real Postgres, twice; and a tick of the
-sensor that reads listings. The first sync may store what the server says. What the second one adds must not depend on
-it: the server's registry has not changed, unless the attack is to change it.
+Each attack is made on two real syncs and on a tick of the sensor that reads listings. Dagster runs each in a separate
+process, with a real Postgres. The first sync may store what the server sends. What the second sync adds must not depend
+on the server: the server's registry has not changed, unless changing it is the attack.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from verifywise_mlflow_tests.support.hostile_server import (
 MEGABYTE = 1_000_000
 MAX_PEAK_BYTES = 400 * MEGABYTE
 _EMOJI = "\U0001f600"
-"""One of them makes Python store each character of a text in four bytes."""
+"""A character for names. One such character makes Python store each character of a text in four bytes."""
 
 Page = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What a server answers to the two searches of a registry."""
+    """What a server returns for the two searches of a registry."""
 
     models: Callable[[int, int], Page]
     """Takes the number of rows requested, and how often the search has been made."""
@@ -56,7 +56,7 @@ def _rows(key: str, row: object, count: int) -> Callable[[int, int], Page]:
 
 
 def _endless(key: str, make_row: Callable[[str], object]) -> Callable[[int, int], Page]:
-    """Full pages of rows with new names, each with a token of its own."""
+    """Return a source of full pages of rows with new names. Each page has a new token."""
 
     def page(rows: int, count: int) -> Page:
         names = (f"{count:06}-{index:06}" for index in range(rows))
@@ -66,7 +66,7 @@ def _endless(key: str, make_row: Callable[[str], object]) -> Callable[[int, int]
 
 
 def _pages(key: str, pages: int, make_rows: Callable[[int], list[object]]) -> Callable[[int, int], Page]:
-    """A listing that ends, whose tokens are not offsets: it is read twice."""
+    """Return a source of pages that end. The tokens are not offsets, so the listing is read twice."""
 
     def page(_rows: int, count: int) -> Page:
         index = (count - 1) % pages
@@ -158,16 +158,16 @@ def attacking_server(attack: Attack) -> Iterator[HostileServer]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run or one tick cost."""
+    """The cost of one run or one tick."""
 
     peak_bytes: int
     seconds: float
     trail_bytes: int = 0
-    """Added to the audit trail."""
+    """Bytes that were added to the audit trail."""
     table_bytes: int = 0
-    """Added to all other tables and their indexes."""
+    """Bytes that were added to all other tables and their indexes."""
     event_bytes: int = 0
-    """Added to Dagster's event log."""
+    """Bytes that were added to Dagster's event log."""
     outcome: str = ""
 
 
@@ -213,13 +213,13 @@ def _stored_bytes(database_url: str) -> tuple[int, int]:
 
 
 def measure(attack: Attack, database_url: str, modes: list[str], *, memory_limit: int | None = None) -> list[Cost]:
-    """Run the attack's syncs and tick, each in a process of its own.
+    """Run the syncs and the tick of an attack, each in a separate process.
 
     Args:
-        attack: What the server answers.
+        attack: The attack, which determines what the server returns.
         database_url: An empty database.
         modes: ``sync`` or ``tick``, in order.
-        memory_limit: Address space of each process in bytes; None for no limit.
+        memory_limit: The maximum address space of each process, in bytes; None for no limit.
     """
     costs = []
     with TemporaryDirectory(prefix="verifywise-hostile-") as home, attacking_server(attack) as server:

@@ -1,7 +1,8 @@
-"""A synthetic tenant of any size after its first sync: nothing is due.
+"""A synthetic tenant of any size after its first sync, when nothing is due.
 
-The listings are synced by the real stages. The later stages would take minutes of evaluating and hashing: they run for
-the first thousand versions, and the database copies the results to the others, so every thousandth version is equal.
+The listings are synced by the real stages. The later stages would take minutes for evaluation and hashing. So they run
+only for the first thousand versions. The database copies the results to all other versions, so every thousandth version
+is equal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 
 SYNCED_VERSIONS = 1_000
-"""Versions that all stages really process."""
+"""The number of versions that all stages really process."""
 
 # n is a version's number in the tenant, as in its run's id; "of" is the version that it is copied from.
 _VERSIONS = """

@@ -1,11 +1,12 @@
-"""A distance between a client and servers on this machine: every byte takes half of a round trip in each direction.
+"""Simulates a distance between a client and servers on this machine: every byte takes half a round trip.
 
-``python -m benchmarks.latency_proxy PORT…`` forwards a new port of 127.0.0.1 to each given one, until its standard
+``python -m benchmarks.latency_proxy PORT…`` forwards a new port of 127.0.0.1 to each given port, until its standard
 input ends. Neither throughput nor the number of connections is limited, and setting up a connection costs a round trip,
 as over a real network. It runs in a process of its own, so that no client or server waits for its CPU time.
 
-It also observes: how many requests it forwarded, their bytes, and when each server began and ended its response. A
-request is what a client sends before it receives something, which holds for HTTP/1.1 without pipelining.
+The proxy also observes the number of forwarded requests, their bytes, and when each server began and ended its
+response. A request is what a client sends before it receives something. This is correct for HTTP/1.1 without
+pipelining.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from benchmarks.task import REPOSITORY
 
 MAX_BUFFERED_BYTES = 4 * 1024**2
-"""Bytes that have arrived, but which the receiver has not taken. Those in transit are not limited."""
+"""The maximum number of bytes that have arrived but were not yet received. Bytes in transit are not limited."""
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Traffic:
         return len(self.exchanges)
 
     def in_flight(self, at: float) -> int:
-        """Return how many requests the servers had at a time."""
+        """Return how many requests were in flight on the servers at a given time."""
         return sum(received <= at < ended for received, _, ended in self.exchanges)
 
 
@@ -65,7 +66,7 @@ class Distance:
         return server_uri
 
     def set(self, round_trip_ms: float) -> None:
-        """Change the round trip for everything that is sent from now on, and forget the traffic."""
+        """Change the round trip for everything that is sent from now on, and reset the traffic."""
         self._send(round_trip_ms)
 
     def traffic(self) -> Traffic:
@@ -96,12 +97,12 @@ def distance(ports: Sequence[int], round_trip_ms: float = 0.0) -> Iterator[Dista
             proxy.set(round_trip_ms)
             yield proxy
         finally:
-            process.communicate()  # the end of its input ends it
+            process.communicate()  # the process ends when its input ends
 
 
 @dataclass(slots=True)
 class _Link:
-    """What all connections share."""
+    """The state that all connections share."""
 
     half_trip: float = 0.0
     """Seconds."""
@@ -129,7 +130,8 @@ class _Endpoint(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer: _Endpoint
         self.opens_at = 0.0
-        """The earliest time at which the peer can send: only then does it know that the connection was accepted."""
+        """The earliest time at which the peer can send. Before that, the peer does not know that the connection was
+        accepted."""
         self._in_transit: deque[tuple[float, bytes]] = deque()
         """Data for this socket, each with the time at which it arrives. Empty data closes the socket."""
         self._timer: asyncio.TimerHandle | None = None
@@ -145,7 +147,7 @@ class _Endpoint(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.peer.send(b"")
-        return True  # what is in transit to it still arrives
+        return True  # data in transit to this socket still arrives
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.transport = None
@@ -173,7 +175,7 @@ class _Endpoint(asyncio.Protocol):
         while self._in_transit and self._in_transit[0][0] <= now:
             _, data = self._in_transit.popleft()
             if not data:
-                self.transport.close()  # after the data before it
+                self.transport.close()  # closes after all earlier data
                 return
             self.arrived(data)
             self.transport.write(data)
@@ -192,7 +194,7 @@ class _Client(_Endpoint):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = self.peer = _Server(self.link)
         server.peer = self
-        # The client sends its first data once it has the server's agreement, a round trip after its request.
+        # The client sends its first data once the server has accepted the connection: a round trip after its request.
         server.opens_at = self.loop.time() + 2 * self.link.half_trip
         self.link.traffic.connections += 1
         super().connection_made(transport)
@@ -213,7 +215,8 @@ class _Server(_Endpoint):
         super().__init__(link)
         link.servers.add(self)
         self._exchange: list[float] | None = None
-        """When the current request was received, and once the response has begun, its begin and its end so far."""
+        """When the current request was received. Once the response has begun: also when it began, and its end so
+        far."""
 
     def arrived(self, data: bytes) -> None:
         self.link.traffic.request_bytes += len(data)
@@ -234,7 +237,7 @@ class _Server(_Endpoint):
         super().connection_lost(exc)
 
     def end_exchange(self) -> None:
-        """Record the exchange whose response is complete, or has begun and was cut off."""
+        """Record an exchange whose response is complete, or began and was cut off."""
         if self._exchange is not None and len(self._exchange) > 1:
             received, began, ended = self._exchange
             self.link.traffic.exchanges.append((received, began, ended))

@@ -37,20 +37,20 @@ class TimedRead:
     imported_bytes: int
     counts: ReadCounts
     wall_seconds: float
-    """From the start of its process to its end, imports included."""
+    """The time from the start to the end of the process, imports included."""
     process_cpu_seconds: float
-    """CPU time of its process and that process's children, imports included."""
+    """CPU time of the competitor's process and of its children, imports included."""
     tree_peak_bytes: int
-    """Peak memory of the process and its children together, from samples."""
+    """Peak memory of the process and its children together, measured by samples."""
 
 
 @dataclass(slots=True)
 class ContenderResult:
-    """The timed rounds of a contender, and its number of requests in a separate round that is not timed."""
+    """The timed rounds of a competitor, and its number of requests in a separate round that is not timed."""
 
     contender: Contender
     requests: int = 0
-    """0 if not counted."""
+    """The number of requests; 0 if it was not counted."""
     response_bytes: int = 0
     rounds: list[TimedRead] = field(default_factory=list)
 
@@ -71,13 +71,13 @@ def measure(
 
     Args:
         contender: the competitor to run.
-        task: what it reads.
+        task: the task: what the competitor reads.
         server: the server process, whose children are included.
         variables: additional environment variables.
         at_start: called when the competitor is ready, before the start signal.
 
     Raises:
-        ContenderFailedError: it exited with an error.
+        ContenderFailedError: the competitor exited with an error.
     """
     environment = child_environment(**(variables or {}))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has compiled modules
@@ -126,7 +126,7 @@ def measure(
 
 @contextmanager
 def _peak_memory(pid: int) -> Iterator[list[int]]:
-    """Yield a list to which the memory of a process and its children is added now and then."""
+    """Yield a list to which the memory of a process and its children is added at intervals."""
     samples, is_over = [0], threading.Event()
 
     def sample() -> None:

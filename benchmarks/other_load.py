@@ -1,4 +1,4 @@
-"""How much of the machine other work took during a measurement."""
+"""Measures how much of the machine other work took during a measurement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 
 MAX_OTHER_CORES = 0.2
-"""From this load of other processes on, a measurement is disturbed and done again."""
+"""If other processes cause at least this load, a measurement is disturbed and is repeated."""
 
 
 def tree_cpu_seconds(pid: int | None = None) -> float:

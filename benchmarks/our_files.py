@@ -1,4 +1,4 @@
-"""The stage that reads and hashes files, after the stages before it have read the versions."""
+"""Runs the stage that reads and hashes files, after the earlier stages have read the versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.task import ReadCounts, Task
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline import due_manifests  # noqa: F401  # imports are part of neither reading
+from verifywise_mlflow.pipeline import due_manifests  # noqa: F401  # so that neither reading includes imports
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -24,7 +24,7 @@ LISTING_STAGES = (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_
 
 
 def read_listings(task: Task) -> None:
-    """Read the versions, whose files are then due."""
+    """Read the versions, so that their files are due."""
     with closing(Store(task.database_url)) as store, Sync(tenant_of(task), store) as run:
         for stage in LISTING_STAGES:
             assert not run.run(stage).progress.incomplete

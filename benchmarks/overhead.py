@@ -1,7 +1,8 @@
-"""The overhead of a Dagster run over a sync: ``python -m benchmarks.overhead``.
+"""``python -m benchmarks.overhead``: the overhead of a Dagster run in comparison with a sync alone.
 
-A real MLflow, Postgres and Dagster, as in the demo. Syncs without changes are requested one after the other, as by a
-person. Each side records its own times: the proxy in front of MLflow, the audit trail, Dagster's events.
+A real MLflow, Postgres and Dagster, as in the demo. Syncs without changes are requested one after the other, as a
+person would request them. Each side records its own times: the proxy in front of MLflow, the audit trail, Dagster's
+events.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ RUN_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class SyncTiming:
-    """One sync without changes. Times in seconds."""
+    """The times of one sync without changes, in seconds."""
 
     request_to_process: float
     """Seconds until Dagster's daemon dequeued the run and requested its process."""
@@ -48,9 +49,9 @@ class SyncTiming:
     last_write_to_success: float
     """Seconds until Dagster recorded the success of the run."""
     events: float
-    """Rows in Dagster's event log."""
+    """The number of rows in Dagster's event log."""
     event_bytes: float
-    """Their size, without indexes."""
+    """The size of these rows, without indexes."""
     result_bytes: float
     """Size of the check results, which Dagster also stores in a separate table."""
 
@@ -61,7 +62,7 @@ class SyncTiming:
 
 
 def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> list[SyncTiming]:
-    """Start all servers and sync this number of times."""
+    """Start all servers, and sync this many times."""
     calls: list[float] = []
 
     def note(_: Exchange) -> None:
@@ -99,7 +100,7 @@ def measure(rounds: int, home: Path, report_progress: Callable[[str], None]) -> 
             requested_at = time.time()
             dagster.api.launch(TENANT)
             run = _await(dagster.api, before)
-            if number:  # preceded by one to warm up
+            if number:  # the first sync is a warm-up
                 measured.append(_round(postgres, run.run_id, requested_at, calls[0]))
                 report_progress(f"round {number}: {measured[-1].request_to_first_call:.2f} s until the first call")
         return measured

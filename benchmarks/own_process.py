@@ -1,6 +1,6 @@
-"""Runs a part of a benchmark in a process of its own, so that its CPU time and its memory are that part's alone.
+"""Runs a part of a benchmark in a separate process, so that its CPU time and memory are measured separately.
 
-The child measures Postgres, too: it gets the URL of the database, and the process ID of the server.
+The child also measures Postgres: it gets the URL of the database and the process ID of the server.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run_in_own_process(
     """Run ``python -m benchmarks.MODULE`` with a database, and return what it prints.
 
     Raises:
-        CalledProcessError: it failed.
+        CalledProcessError: the process failed.
     """
     return subprocess.run(  # noqa: S603  # our own command, no shell
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
@@ -42,5 +42,5 @@ def run_in_own_process(
 
 
 def given_database() -> tuple[str, int]:
-    """Return what ``run_in_own_process`` has given to this process: the URL, and the server's process ID."""
+    """Return what ``run_in_own_process`` passed to this process: the URL and the server's process ID."""
     return os.environ[_URL_VARIABLE], int(sys.stdin.read())

@@ -1,4 +1,4 @@
-"""The peak memory of a process and of those that it starts: sandboxes, and the one that computes records."""
+"""The peak memory of a process and of its child processes: sandboxes, and the process that computes records."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _OWN: Final = ("Private_Clean:", "Private_Dirty:")
 
 
 class PeakMemory:
-    """Looks at the children now and then, from a thread that ends with the process.
+    """Samples the memory of the children at intervals, from a thread that ends with the process.
 
-    A look takes some 20 ms of CPU time.
+    A sample takes some 20 ms of CPU time.
     """
 
     def __init__(self) -> None:
-        """Begin to look."""
+        """Start sampling."""
         self._children_bytes = 0
         threading.Thread(target=self._look, daemon=True, name="peak memory").start()
 
     def bytes(self) -> int:
-        """Return the peak of this process, plus the peak of what its children have on their own.
+        """Return the peak of this process, plus the peak of the memory that only its children have.
 
         Memory that a forked child shares with this process counts once.
         """
@@ -39,13 +39,13 @@ class PeakMemory:
 
 
 def _peak_of_this_process() -> int:
-    # Not getrusage's figure: on Linux it starts at the value of the parent process, which is larger.
+    # getrusage is not used: on Linux, its figure starts at the value of the parent process, which is larger.
     (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(peak.split()[1]) * 1024
 
 
 def _own_bytes(pid: int) -> int:
-    """Return the bytes that a process shares with no other one; zero if it has ended."""
+    """Return the bytes that a process shares with no other process; zero if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

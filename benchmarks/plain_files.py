@@ -1,4 +1,4 @@
-"""The lower bound for files: some keep-alive connections that list, read and hash, without any check.
+"""The lower bound for files: several keep-alive connections list, read and hash files without any check.
 
 Every listing and every file is a job of its own, so that all connections have work from the first folder on.
 """
@@ -44,7 +44,7 @@ def read_files(task: Task) -> ReadCounts:
             except Exception as error:  # noqa: BLE001  # raised below, in the thread of the caller
                 failures.append(error)
                 found, size, is_folder = [], 0, True
-            with lock:  # before another thread can finish one of them
+            with lock:  # all jobs are added before another thread can finish one
                 unfinished += len(found) - 1
                 counts.files += not is_folder
                 counts.file_bytes += size
@@ -101,7 +101,7 @@ class _Reader:
         return size
 
     def list_folder(self, path: str) -> Names:
-        """Yield what a folder contains: with MLflow its entries, in a bucket all files below it."""
+        """Yield the content of a folder: with MLflow, its entries; in a bucket, all files below it."""
         body = b"".join(self._get(self._folder_url(path)))
         match self._api:
             case "mlflow":

@@ -31,12 +31,12 @@ class Figure:
 
     runs: str
     microseconds_a_value: float
-    """Median over the rounds."""
+    """The median over the rounds."""
     seconds_of_100_000_runs: float
 
 
 def sweep_run(number: int, rng: random.Random) -> TrainingRun:
-    """Return a run of a hyperparameter sweep: numbers differ between runs, texts hardly."""
+    """Return a run of a hyperparameter sweep: between runs, numbers differ, but texts hardly differ."""
     params = {f"param_{index}": f"{rng.random():.6f}" for index in range(PARAMS // 2)}
     params |= {f"word_{index}": rng.choice(_WORDS) for index in range(PARAMS - len(params))}
     return _run(number, rng, params)
@@ -71,7 +71,7 @@ PERSONAL = {"personal_data": {"redact": ["email", "phone", "iban", "card", "ip_a
 
 
 def measure(runs: int, rounds: int) -> list[Figure]:
-    """Make runs and redact them, for secrets only and with personal data."""
+    """Generate runs and redact them, once for secrets only, and once also for personal data."""
     figures = []
     values = runs * (PARAMS + TAGS + METRICS)
     for name, make in KINDS.items():

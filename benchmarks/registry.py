@@ -1,4 +1,4 @@
-"""The registries to read: those of the tests, with runs of realistic size."""
+"""The registries to read: the registries of the tests, with runs of realistic size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 LARGE = Sizes(models=200, versions=2_000, experiments=20, runs=2_000, logged_models=200)
 SMALL = Sizes(models=10, versions=100, experiments=20, runs=100, logged_models=10)
-"""Size for a server on which each request takes a third of a second."""
+"""The size for a server on which each request takes a third of a second."""
 
 WORKSPACE = "default"
 """The workspace id of a server without workspaces."""
@@ -56,5 +56,5 @@ def change(database: Path, versions: int, value: str) -> None:
 
 
 def _names(kind: str, count: int) -> Sequence[str]:
-    """Return names in addition to those of a seeded run: three metrics, two parameters, two tags."""
+    """Return names in addition to the names of a seeded run, which has three metrics, two parameters and two tags."""
     return [f"{kind}_{number}" for number in range(count)]

@@ -1,4 +1,4 @@
-"""The parts of the benchmark: an open server, one with a password, and many runs."""
+"""The parts of the benchmark: an open server, a server with a password, and many runs."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ from verifywise_mlflow_tests.support.proxy import Proxy, proxy_before
 from verifywise_mlflow_tests.support.seeding import Sizes
 
 PASSWORD_SERVER_PYTHON = REPOSITORY / ".compat" / "current" / "bin" / "python"
-"""The MLflow of ``make compat``: basic-auth needs Flask-WTF, which the product does not."""
+"""The MLflow of ``make compat``: basic-auth needs Flask-WTF, which the product does not need."""
 
 READER_RUNS = 100_000
 CLIENT_RUNS = 2_000
-"""Size for MLflow's client, which would otherwise take minutes."""
+"""The size for MLflow's client, which would take minutes on a larger registry."""
 
 MAX_CLIENT_ROUNDS = 2
-"""Maximum rounds of MLflow's client at the open server: each takes as long as all others together."""
+"""The maximum number of rounds of MLflow's client at the open server. Each of its rounds takes as long as all other
+competitors together."""
 
 ReportProgress = Callable[[str], None]
 
 
 class Part(StrEnum):
-    """A part that can be measured alone."""
+    """A part that can be measured separately."""
 
     OPEN = "open"
     PASSWORD = "password"  # noqa: S105  # a word
@@ -67,7 +68,7 @@ def measure_part(part: Part, home: Path, rounds: int, report_progress: ReportPro
     Args:
         part: the part to measure.
         home: an empty directory.
-        rounds: timed readings per competitor.
+        rounds: the number of timed readings per competitor.
         report_progress: called with progress messages.
     """
     match part:
@@ -98,7 +99,8 @@ def _password_server(home: Path, rounds: int, report_progress: ReportProgress) -
         report_progress(f"filling it with {SMALL}")
         fill(home / "mlflow.db", SMALL)
         rows = compare(contenders, SMALL, server, postgres, rounds, report_progress, variables)
-        # Its only round is the counted one: it takes more than a minute, so the proxy's share is negligible.
+        # The only round of MLflow's client is the counted round. It takes more than a minute, so the proxy's share is
+        # negligible.
         clients = compare((Contender.MLFLOW_CLIENT,), SMALL, server, postgres, 0, report_progress, variables)
     return Measurements(Part.PASSWORD, f"A server with --app-name basic-auth: {SMALL}", (*clients, *rows))
 
@@ -114,7 +116,7 @@ def _many_runs(home: Path, report_progress: ReportProgress) -> Measurements:
         cwd=REPOSITORY,
     ) as server:
         wait_for_port(server, port, seconds=30)
-        # One round: it repeats the same request hundreds of times.
+        # One round is enough: it repeats the same request hundreds of times.
         for contender, count in ((Contender.MLFLOW_RUNS, CLIENT_RUNS), (Contender.READER_RUNS, READER_RUNS)):
             report_progress(f"{contender}, {count:,}")
             task = Task(f"http://127.0.0.1:{port}", pages=count // RUNS_PAGE_SIZE)
@@ -170,7 +172,7 @@ def compare(
     variables: Mapping[str, str] | None = None,
     change: Callable[[], object] = lambda: None,
 ) -> list[ContenderResult]:
-    """Run all competitors once through a counting proxy, as a warm-up, then timed in alternation.
+    """Run all competitors once through a counting proxy, as a warm-up. Then time them in alternation.
 
     Alternation spreads other load of the machine evenly. ``change`` is called before the sync that must find
     changes.

@@ -1,8 +1,8 @@
 """``python -m benchmarks.site``: writes the governance report on a tenant of 5,000 versions.
 
-The records, verdicts, files and events of generated objects (``synthetic``) are in a real Postgres. The report is
-written by a process of its own, as the command does it. Then Chromium, if there is one on this machine, opens the
-largest page of each kind as a file: the time is that until the page has been loaded and laid out.
+The records, verdicts, files and events of generated objects (``synthetic``) are in a real Postgres. A separate process
+writes the report, as the command does. If Chromium is installed on this machine, it then opens the largest page of each
+kind as a file. The measured time ends when the page has been loaded and laid out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 
 _ROUNDS: Final = 3
-"""Times that Chromium opens a page; the median counts."""
+"""The number of times that Chromium opens a page; the median counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Figures:
     pages: int
     seconds: float
     cpu_seconds: float
-    """Of this process and of the one that it forks."""
+    """The CPU time of this process and of the process that it forks."""
     postgres_cpu_seconds: float
     peak_bytes: int
     site_bytes: int
     largest_pages: Mapping[str, int] = field(default_factory=dict)
     """Path of the largest page of each folder to its size in bytes."""
     opened_seconds: Mapping[str, float] = field(default_factory=dict)
-    """The same paths to the time that Chromium takes; empty without Chromium."""
+    """The same paths to the time that Chromium takes to open the page; empty without Chromium."""
 
 
 def fill(url: str, versions: int) -> None:
@@ -89,7 +89,7 @@ def write(url: str, folder: Path, postgres: int) -> Figures:
 
 
 def opened_seconds(folder: Path, pages: Mapping[str, int]) -> Mapping[str, float]:
-    """Return how long Chromium takes to open pages; nothing without Chromium."""
+    """Return the time that Chromium takes to open each page; empty without Chromium."""
     browser_path = shutil.which("chromium")
     if browser_path is None:
         return {}

@@ -1,7 +1,7 @@
 """``python -m benchmarks.sizes [VERSIONS …]``: the cost of a sync at 200, 2,000 and 20,000 versions on a real server.
 
-For comparison: a bare loop over the bulk endpoints, without checks or database, and MLflow's plain client. Each
-competitor runs in a process of its own; the cost of Postgres appears in the elapsed time only.
+For comparison, it measures a bare loop over the bulk endpoints, without checks or a database, and MLflow's plain
+client. Each competitor runs in a process of its own; the cost of Postgres appears in the elapsed time only.
 """
 
 from __future__ import annotations

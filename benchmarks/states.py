@@ -1,8 +1,8 @@
 """``python -m benchmarks.states [VERSIONS]``: the cost of the log of states, of its verification, and of a proof.
 
-Generated objects (``synthetic``) are synced through the real stages into a real Postgres, with the log of states and
-without it, in turns. Then nothing changes, one version changes, all records are verified, and one version is proved. At
-the end, versions with files are synced from a real MLflow server. Each step runs in a process of its own.
+Generated objects (``synthetic``) are synced through the real stages into a real Postgres, in turn with and without the
+log of states. Then nothing changes, one version changes, all records are verified, and one version is proved. At the
+end, versions with files are synced from a real MLflow server. Each step runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Figure:
     step: str
     versions: int
     seconds: float
-    """Without generating objects."""
+    """Elapsed time, without generating objects."""
     cpu_seconds: float
     """CPU time of this process and its children, without generating objects."""
     postgres_cpu_seconds: float
@@ -94,11 +94,11 @@ class Figure:
     log_cpu_seconds: float = 0.0
     """CPU time of this process for both."""
     hash_seconds: float = 0.0
-    """CPU time of this process for hashing contents, of the step that reads a server alone."""
+    """CPU time of this process for hashing contents. Only the step that reads a server has this figure."""
     records: int = 0
     states: int = 0
     size_bytes: int = 0
-    """Of the log, its index and its commitments; of the proof."""
+    """The size of the log with its index and commitments, or the size of the proof."""
 
 
 class _Stopwatch:
@@ -168,9 +168,9 @@ def _sync_without_log(store: Store, versions: int) -> dict[str, float]:
 
 @contextmanager
 def _no_log() -> Iterator[None]:
-    """Leave out what a sync does for the log alone. A record's hash is its fingerprint, too, so it stays."""
+    """Leave out the work that is only for the log. A record's hash is also its fingerprint, so it is computed."""
 
-    # Functions: a mock would remember each call.
+    # Functions are used here, since a mock would store each call.
     def append_entry(session: TenantSession, entry: AuditEntry) -> AuditEntry:
         audit_log.append(session, [entry])
         return entry
@@ -259,8 +259,9 @@ def _log_bytes(store: Store) -> int:
 
 
 def measure(versions: int, rounds: int, folder: Path, show: Callable[[str], object]) -> list[Figure]:
-    """Run each step in a process of its own: first syncs as often as there are rounds, the others after the last."""
-    # The processes of the steps do not import MLflow and the clients of object stores: they would count as memory.
+    """Run each step in a separate process: the first syncs once in each round, all other steps after the last round."""
+    # Imported here, so that the processes of the steps do not import MLflow and the clients of object stores, which
+    # would count as memory.
     from benchmarks.distance.file_trees import file_tree, many_small
     from benchmarks.scenarios import open_server
 

@@ -1,6 +1,6 @@
 """A tenant of any size without a server: its objects are generated, at realistic sizes.
 
-It replaces the tracking server, whose time must not count: the real stages run against it, and the time for generating
+It replaces the tracking server, whose time must not count. The real stages read from it, and the time for generating
 objects is measured separately.
 """
 
@@ -41,13 +41,13 @@ TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:5000", allow_pr
 
 
 class SyntheticReader(MlflowReader):
-    """Responds like a server: every object is a new one with its own strings, as parsed from JSON."""
+    """Responds like a server: every object is a new object with its own strings, as if it were parsed from JSON."""
 
     def __init__(self, versions: int, *, retagged: int = 0) -> None:
         """Create a tenant with this number of versions, some of them with another tag."""
         self.versions, self.retagged = versions, retagged
         self.seconds = 0.0
-        """The time spent on generating objects."""
+        """The time that was spent on generating objects."""
 
     @property
     def server(self) -> ServerInfo:
@@ -168,7 +168,7 @@ def _version(number: int, *, is_retagged: bool) -> ModelVersion:
     tags |= {f"team.tag_{index}": f"some words of version {number}" for index in range(TAGS - len(tags))}
     if is_retagged:
         tags["owner"] = f"another owner {number}"
-    # Half of the versions are registered from a logged model, as MLflow 3 does it.
+    # Half of the versions are registered from a logged model, as in MLflow 3.
     source = f"models:/m-{number:032x}" if number % 2 else f"mlflow-artifacts:/1/{number:032x}/artifacts/model"
     return ModelVersion(
         model_name=_name(model),

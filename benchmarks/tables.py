@@ -1,6 +1,6 @@
 """Figures as Markdown tables: printed, saved as JSON, and pasted into the page on performance.
 
-A table of a page is between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+A table on a page is between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MarkdownTable:
     """A sentence below the table, e.g. on a disturbance."""
 
     def markdown(self) -> str:
-        """Return the table as Markdown. The first column is empty in rows that continue the one above."""
+        """Return the table as Markdown. The first column is empty in rows that continue the row above."""
         lines = [_line(self.headings), "|" + "---|" * len(self.headings)]
         first = ""
         for row in self.rows:
@@ -53,11 +53,11 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def publish(path: Path, tables: Sequence[MarkdownTable], figures: object) -> None:
-    """Print tables; save them and the figures that they were made of as JSON.
+    """Print tables. Save the tables, and the figures from which they were made, as JSON.
 
     Args:
         path: The file, usually in ``RESULTS``.
-        tables: What to print.
+        tables: The tables to print.
         figures: Everything that was measured, as plain values.
     """
     content = {
@@ -86,7 +86,7 @@ def saved_tables(folder: Path = RESULTS) -> Mapping[str, tuple[str, str]]:
 
 
 def paste(page: str, tables: Mapping[str, str]) -> str:
-    """Return a page with the tables, by name, between their markers. Without a table, the former one stays."""
+    """Return a page with the tables, by name, between their markers. A table without a new one stays."""
 
     def replace(match: re.Match[str]) -> str:
         begin, name, former, end = match.groups()

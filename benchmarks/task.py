@@ -13,13 +13,13 @@ REPOSITORY = Path(__file__).parents[1]
 
 USER = "admin"
 PASSWORD_VARIABLE = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a variable's name
-"""MLflow's own client reads the password from this variable, so ours does, too."""
+"""MLflow's own client reads the password from this variable, so our reader also does."""
 
 METRICS, PARAMS, TAGS = 20, 15, 15
 """Values per run."""
 
 CHANGES = 20
-"""Versions whose tag changes before the sync that must find them."""
+"""The number of versions whose tag changes before the sync that must find these changes."""
 
 
 class Contender(StrEnum):
@@ -51,13 +51,13 @@ class FileTask:
     query: str
     """The part of each plain request's URL that authenticates it; empty if it needs none."""
     folders: tuple[str, ...]
-    """The folders, from the server's or the bucket's root. Nothing else of them is known to plain connections."""
+    """The folders, from the server's or the bucket's root. Plain connections know nothing else about the files."""
     stores: tuple[Mapping[str, object], ...] = ()
     """The stores of the tenant, as in ``tenants.yaml``."""
     connections: int = 8
-    """Number of plain connections."""
+    """The number of plain connections."""
     limits_file: str = ""
-    """Where our side writes its limit on concurrent requests over time; nowhere if empty."""
+    """The file to which our side writes its limit on concurrent requests over time; empty for no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Task:
 
 @dataclass(slots=True)
 class ReadCounts:
-    """The objects that a competitor read, to detect one that is fast because it reads less."""
+    """The objects that a competitor read. The counts detect a competitor that is fast because it reads less."""
 
     models: int = 0
     versions: int = 0
@@ -95,16 +95,16 @@ class ReadCounts:
     experiments: int = 0
     logged_models: int = 0
     values: int = 0
-    """Number of metrics, parameters and tags of the runs."""
+    """The number of metrics, parameters and tags of the runs."""
     records: int = 0
-    """Canonical records that a sync wrote."""
+    """The number of canonical records that a sync wrote."""
     files: int = 0
     file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Sent when imports and preparation are done: the measurement starts here."""
+    """Sent when imports and preparation are complete. The measurement starts then."""
 
     import_seconds: float
     imported_bytes: int

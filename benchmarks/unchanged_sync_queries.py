@@ -1,8 +1,8 @@
 """``python -m benchmarks.unchanged_sync_queries``: the queries of a sync of an unchanged tenant, one by one.
 
-The six stages, and what is reported to Dagster for each: its data version, the rows that changed last, its checks and
-the compliance summary. The sync runs in a process of its own, against generated objects (``synthetic``); generating
-them is excluded from the times, but not from the memory.
+It measures the six stages, and what is reported to Dagster for each stage: the data version, the rows that changed
+last, the checks and the compliance summary. The sync runs in a separate process, with generated objects
+(``synthetic``). The times exclude generating the objects; the memory includes it.
 
 ``python -m benchmarks.unchanged_sync_queries 20000 100000`` takes ten
 minutes.
@@ -37,9 +37,9 @@ from verifywise_mlflow.services.compliance_summary import summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules
 
 PREVIEW_ROWS = 5
-"""Rows of a stage in Dagster's preview."""
+"""The number of rows of a stage in Dagster's preview."""
 MIN_SECONDS = 0.01
-"""The time from which on a query has a row of its own."""
+"""A query that takes at least this time has its own row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Figure:
     versions: int
     operation: str
     seconds: float
-    """Without generating objects."""
+    """Elapsed time, without generating objects."""
     postgres_cpu_seconds: float
     peak_bytes: int
     """Peak memory of the process at the end of the query, imports included."""

@@ -20,7 +20,7 @@ from verifywise_mlflow.demo.servers.process import ChildProcess
 
 CHANGE_INTERVAL_SECONDS = 8.0
 SYNC_WAIT_SECONDS = 240.0
-"""Seconds for the syncs of the last changes, which a sensor must detect first."""
+"""The time for the syncs of the last changes, in seconds. A sensor must detect these changes first."""
 OTHER_LOAD_INTERVAL_SECONDS = 10.0
 POLLING_SENSORS = ("new_versions", "changed_listings")
 """The sensors that poll the tenants' servers."""
@@ -36,18 +36,18 @@ mutation ($params: LaunchBackfillParams!) {
 
 @dataclass(slots=True)
 class Change:
-    """A version that was registered during the backfill. Times in seconds since 1970."""
+    """A version that was registered during the backfill. Times are in seconds since 1970."""
 
     tenant: str
     version: int
     at: float
     judged_at: float | None = None
-    """When the store had a verdict on it."""
+    """When the store had a verdict on the version."""
 
 
 @dataclass(slots=True)
 class DrainRecord:
-    """Observations in addition to what Dagster records."""
+    """Observations that Dagster does not record."""
 
     backfill: str
     launched_at: float
@@ -59,13 +59,13 @@ class DrainRecord:
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """Peak memory of each of Dagster's processes by name, and of all runs' processes together."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """CPU time of each of Dagster's processes, without the runs'."""
+    """CPU time of each of Dagster's processes, without the processes of runs."""
     other_cpu_seconds: list[tuple[float, float]] = field(default_factory=list)
     """The CPU time of everything else on the machine, by time."""
 
 
 def drain(installed: Installation, at_most_seconds: float, report_progress: ReportProgress) -> DrainRecord:
-    """Launch a backfill over all tenants; return when it and the syncs of all changes are done."""
+    """Launch a backfill over all tenants. Return when the backfill and the syncs of all changes are complete."""
     _await_first_ticks(installed)
     report_progress(f"a backfill of {len(installed.servers)} tenants")
     before = {child.name: _cpu_seconds(child) for child in installed.dagster.children}

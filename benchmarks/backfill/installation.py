@@ -1,4 +1,4 @@
-"""The servers: MLflow with many tenants each, Postgres, and Dagster as in production."""
+"""The servers: MLflow servers with many tenants each, Postgres, and Dagster as in production."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from verifywise_mlflow_tests.support.seeding import Sizes, model_name, seed
 
 REPOSITORY = Path(__file__).parents[2]
 SERVERS = 4
-"""Number of servers. With two concurrent syncs on each, by default, they suffice for all slots of the queue."""
+"""The number of MLflow servers. With the default of two concurrent syncs per server, they suffice for all slots of the
+queue."""
 TENANT_SIZES = Sizes(models=3, versions=9, runs=9)
 
 ReportProgress = Callable[[str], None]
@@ -48,7 +49,7 @@ class Installation:
     dagster: DagsterServers
     instance: dg.DagsterInstance
     database: str
-    """The URL of the store, for its owner, whom no tenant's row is hidden from."""
+    """The URL of the store for its owner. The owner can read the rows of all tenants."""
 
     def register_version(self, tenant: str) -> int:
         """Act as a user, through MLflow's API; return the number of the new version."""
@@ -59,7 +60,7 @@ class Installation:
         return int(response.json()["model_version"]["version"])
 
     def judged_at(self, tenant: str, version: int) -> float | None:
-        """Return when the store had a badge for this version, in seconds since 1970, or None if it has none yet."""
+        """Return the time at which the store had a badge for this version, in seconds since 1970, or None."""
         query = (
             "SELECT extract(epoch FROM evaluated_at)::float8 FROM verifywise_mlflow.compliance_badges "
             "WHERE tenant_id = %s AND model_name = %s AND version_number = %s"
@@ -93,7 +94,7 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         (home / "dagster").mkdir()
         write_instance(home / "dagster", settings)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
-        # Otherwise a sensor would request the first sync of each.
+        # Otherwise, a sensor would request the first sync of each tenant.
         instance.add_dynamic_partitions(tenant_partitions.name or "", sorted(servers))
         dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
         yield Installation(servers, stack.enter_context(dagster), instance, postgres.url("verifywise_mlflow"))
@@ -130,7 +131,7 @@ def tenant_settings(tenant: str, server: MlflowServer) -> Mapping[str, object]:
 
 @cache
 def _tenants() -> Mapping[str, Tenant]:
-    """Read the file once per process: 500 tenants take a second."""
+    """Read the tenants once per process: parsing 500 tenants takes a second."""
     return load_tenants()
 
 

@@ -1,4 +1,4 @@
-"""Figures of a drained backfill, from Dagster's own records."""
+"""Figures of a drained backfill, derived from Dagster's own records."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from verifywise_mlflow.defs.run_queue.priorities import SENSOR_PRIORITY, effecti
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
 
 MAX_TICK_GAP = 3.0
-"""Multiple of a sensor's interval. On a busy machine the daemon evaluates sensors some seconds late."""
+"""The limit on the time between ticks, as a multiple of a sensor's interval. On a busy machine, the daemon evaluates
+sensors some seconds late."""
 
 MAX_SENSOR_WAIT_SECONDS = 60.0
 EVEN_RATE = 0.75
-"""The slowest fifth of a backfill, relative to the fastest."""
+"""The minimum rate of the slowest fifth of a backfill, relative to the fastest fifth."""
 MIN_TENANTS_FOR_RATES = 100
 """In smaller backfills, a fifth is over before all slots of the queue are in use."""
 
@@ -43,7 +44,7 @@ class Run:
     status: str
     requested_at: float
     started_at: float | None
-    """When its process started it."""
+    """When the process started the run."""
     ended_at: float | None
 
 
@@ -69,17 +70,17 @@ class BackfillFigures:
     queued_after_seconds: float
     """Seconds until the backfill's last run was queued."""
     runs_per_minute: Sequence[float]
-    """Per fifth of the backfill's runs, in the order in which they ended."""
+    """The rate for each fifth of the backfill's runs, in the order in which the runs ended."""
     other_cores: Sequence[float]
-    """Per such fifth, the mean number of cores that processes of others kept busy."""
+    """For each of these fifths, the mean number of cores that other processes kept busy."""
     wait_times: Mapping[str, Spread]
-    """From the request to the start of the run, by requester."""
+    """The times from the request to the start of the run, by requester."""
     runs: Mapping[str, int]
-    """By requester and outcome."""
+    """The number of runs by requester and outcome."""
     promoted: int
     """Runs of the backfill whose priority a sensor raised, since their tenant had changed."""
     read_delay: Spread | None
-    """From a new version to its verdict in the store, including the sensor's interval."""
+    """The times from a new version to its verdict in the store, including the sensor's interval."""
     changed: int
     unread: int
     ticks: Mapping[str, Ticks]
@@ -168,18 +169,18 @@ def runs_per_minute(began: float, ends: Sequence[float]) -> list[float]:
 
 
 def other_cores(began: float, ends: Sequence[float], samples: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the load of other processes in each of these fifths, in cores.
+    """Return the load of other processes during each fifth of the runs, in cores.
 
     Args:
         began: When the backfill was launched.
-        ends: When its runs ended, in order.
-        samples: A time and the CPU time of other processes until then, in order.
+        ends: When the runs of the backfill ended, in order.
+        samples: Pairs, in order: a time, and the CPU time of other processes until this time.
     """
     _, at = _fifths(began, ends)
     times, cpu_seconds = [time for time, _ in samples], [seconds for _, seconds in samples]
     cores = []
     for since, until in pairwise(at):
-        # The samples around the fifth: it may be shorter than their interval.
+        # The samples around the fifth, which may be shorter than the interval between samples.
         first = max(bisect_right(times, since) - 1, 0)
         last = max(min(bisect_left(times, until), len(times) - 1), first)
         seconds = times[last] - times[first]
@@ -188,7 +189,7 @@ def other_cores(began: float, ends: Sequence[float], samples: Sequence[tuple[flo
 
 
 def _fifths(began: float, ends: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Return the numbers of runs at the borders of the fifths, and the times."""
+    """Return the number of runs and the time at each border between fifths."""
     bounds = [len(ends) * fifth // 5 for fifth in range(6)]
     return bounds, [began if not bound else ends[bound - 1] for bound in bounds]
 
@@ -230,7 +231,7 @@ def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str
         if not interval:
             continue  # a schedule
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since)
-        # Including start and end, since otherwise a sensor without any tick would pass.
+        # Start and end are included. Otherwise, a sensor without any tick would pass.
         times = sorted([since, *(tick.timestamp for tick in ticks), until])
         ticks_by_sensor[state.instigator_name] = Ticks(
             interval=interval,

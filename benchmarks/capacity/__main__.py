@@ -1,4 +1,4 @@
-"""``python -m benchmarks.capacity``: computes what a number of tenants takes, and simulates days of 10,000 tenants."""
+"""``python -m benchmarks.capacity``: computes the load of a number of tenants, and simulates days of 10,000 tenants."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
-"""The simulated day begins at this moment, a Monday's midnight."""
+"""The time at which the simulated day begins: midnight on a Monday."""
 
 Action = Callable[[], None]
 
@@ -24,7 +24,7 @@ class Clock:
 
     @property
     def datetime(self) -> datetime:
-        """The current time as the product's functions take it."""
+        """The current time in the type that the product's functions take."""
         return START + timedelta(seconds=self.now)
 
     def at(self, time: float, action: Action) -> None:
@@ -37,7 +37,7 @@ class Clock:
         self.at(self.now + seconds, action)
 
     def run_until(self, end: float) -> None:
-        """Run all actions up to a time, which is then the current one."""
+        """Run all actions up to a time, which is then the current time."""
         while self._events and self._events[0][0] <= end:
             self.now, _, action = heapq.heappop(self._events)
             action()
@@ -45,32 +45,34 @@ class Clock:
 
 
 class SharedCore:
-    """A core that jobs share evenly: the threads of a Python process, which hold the interpreter's lock in turn.
+    """A core that jobs share evenly. The jobs are the threads of a Python process, which hold the interpreter lock in
+    turn.
 
-    Jobs are ordered by the virtual time at which they end, as in fair queueing: the seconds on the core that a job
-    present from the start would have received by then. A new job delays the others, but not in virtual time.
+    Jobs are ordered by the virtual time at which they end, as in fair queueing. The virtual time is the number of
+    seconds that a job would get on the core if it were present from the start. A new job delays the other jobs, but it
+    does not change the virtual times at which they end.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Begin idle."""
         self.busy_seconds = 0.0
-        """Seconds in which there was a job."""
+        """The number of seconds in which there was a job."""
         self._clock = clock
         self._jobs: list[tuple[float, int, Action]] = []
         self._service = 0.0
-        """The virtual time now."""
+        """The current virtual time."""
         self._updated_at = 0.0
         self._sequence = 0
         self._expected = 0
-        """The number of the latest change; a completion that was planned before it is void."""
+        """The number of the latest change. A completion that was planned before this change is ignored."""
 
     def delay(self, seconds: float) -> float:
-        """Return by how much the present jobs would delay another job of this many seconds."""
+        """Return the delay, by the present jobs, of another job that takes this many seconds."""
         self._advance()
         return sum(min(end - self._service, seconds) for end, _, _ in self._jobs)
 
     def use(self, seconds: float, done: Action) -> None:
-        """Add a job that takes this many seconds alone on the core; run ``done`` at its end."""
+        """Add a job that takes this many seconds if it is alone on the core. Run ``done`` when it ends."""
         self._advance()
         self._sequence += 1
         heapq.heappush(self._jobs, (self._service + seconds, self._sequence, done))

@@ -1,7 +1,7 @@
-"""The ticks of sensors and schedules: evaluated by threads of the code server, and submitted by the daemon.
+"""The ticks of sensors and schedules. Threads of the code server evaluate ticks; the daemon submits the requested runs.
 
-Dagster waits a minute for a tick. After that it discards the tick with its cursor, but the thread that evaluates it
-continues, and takes its share of the interpreter.
+Dagster waits a minute for a tick. After that, it discards the tick with the cursor. But the thread that evaluates the
+tick continues, and takes its share of the interpreter.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SENSOR_LOOP_SECONDS = 5.0
 """How often Dagster's daemon looks for sensors that are due."""
 
 Decide = Callable[[], Sequence[Action]]
-"""Ends a tick: stores its cursor and returns what submits each requested run."""
+"""Ends a tick: stores the cursor and returns, for each requested run, a function that submits it."""
 Submit = Callable[[Sequence[Action], Action], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the evaluation of a tick takes."""
+    """The work of evaluating a tick."""
 
     cpu_seconds: float
     decide: Decide
     wait_seconds: float = 0.0
-    """Waiting for Postgres, between the calculations."""
+    """The time of waiting for Postgres between the calculations."""
     least_seconds: float = 0.0
-    """Until the last server has responded. The calculations continue meanwhile."""
+    """The time until the last server has responded. The calculations continue in this time."""
 
 
 Begin = Callable[[SharedCore], Work]
@@ -41,7 +41,7 @@ Begin = Callable[[SharedCore], Work]
 
 @dataclass(slots=True)
 class TickStatistics:
-    """What happened to the ticks of one sensor or schedule."""
+    """The results of the ticks of one sensor or schedule."""
 
     completed: int = 0
     discarded: int = 0
@@ -50,15 +50,15 @@ class TickStatistics:
 
 
 class CodeServer:
-    """Evaluates ticks, in one or more processes."""
+    """Evaluates ticks in one or several processes."""
 
     def __init__(self, clock: Clock, replicas: int, submit: Submit) -> None:
         """Begin without ticks.
 
         Args:
             clock: the fake clock.
-            replicas: processes, which get the ticks in turn.
-            submit: the daemon: submits runs one after the other, then calls the second argument.
+            replicas: the number of processes, which get the ticks in turn.
+            submit: the daemon. It submits runs one after the other, and then calls the second argument.
         """
         self.cores = [SharedCore(clock) for _ in range(replicas)]
         self.statistics: dict[str, TickStatistics] = {}
@@ -68,11 +68,11 @@ class CodeServer:
 
     @property
     def busy_seconds(self) -> float:
-        """Mean seconds in which each process was busy."""
+        """The mean number of seconds in which a process was busy."""
         return fmean(core.busy_seconds for core in self.cores)
 
     def add(self, kind: TickKind, begin: Begin) -> None:
-        """Let a sensor or a schedule tick, from now on."""
+        """Start the ticks of a sensor or a schedule."""
         self.statistics[kind.name] = TickStatistics()
         self._clock.after(0.0, lambda: self._tick(kind, begin))
 
@@ -104,7 +104,7 @@ class CodeServer:
         core.use(work.cpu_seconds, wait)
 
     def _plan(self, kind: TickKind, begin: Begin, began: float) -> None:
-        """Plan the next tick: of a schedule at its next time, of a sensor when its interval has passed."""
+        """Plan the next tick: for a schedule, at its next time; for a sensor, when its interval has passed."""
         if kind.is_schedule:
             next_at = ceil((self._clock.now + 1e-6) / kind.interval) * kind.interval
         else:

@@ -1,4 +1,4 @@
-"""The tables: what the model states, what the simulation observes, and where an installation breaks."""
+"""The tables: figures of the model, observations of the simulation, and the breaking points of an installation."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Simulated:
     """The installations of one workload after a simulated day."""
 
     model: Capacity
-    """Of one installation."""
+    """The capacity model of one installation."""
     outcomes: Sequence[Outcome]
     cpu_seconds: float
-    """What the simulation took."""
+    """The CPU time of the simulation."""
 
     @property
     def tenants(self) -> int:
-        """Tenants of all installations."""
+        """The number of tenants of all installations."""
         return self.model.workload.tenants * len(self.outcomes)
 
     def total(self, value: Callable[[Outcome], float]) -> float:
@@ -49,7 +49,7 @@ class Simulated:
 def simulate(
     model: Capacity, installations: int, scenario: Scenario, times: ServiceTimes = MEASURED, processes: int = 1
 ) -> Simulated:
-    """Simulate each installation, with another seed each, in this number of processes."""
+    """Simulate the installations, each with a different seed, in this number of processes."""
     scenarios = [replace(scenario, seed=scenario.seed + number) for number in range(installations)]
     run = partial(_simulate_one, model, times)
     if processes > 1:
@@ -61,7 +61,7 @@ def simulate(
 
 
 def _simulate_one(model: Capacity, times: ServiceTimes, scenario: Scenario) -> tuple[Outcome, float]:
-    """Return what one installation did, and the CPU seconds of simulating it."""
+    """Return the observations of one installation, and the CPU seconds of the simulation."""
     began = time.process_time()
     outcome = Simulation(model.workload, model.installation, scenario, times).run()
     return outcome, time.process_time() - began
@@ -81,7 +81,7 @@ def constants_table(times: ServiceTimes = MEASURED) -> MarkdownTable:
 
 
 def sizes_table(name: str, workload: Workload, settings: Installation, times: ServiceTimes = MEASURED) -> MarkdownTable:
-    """Return what each number of tenants takes."""
+    """Return the load of each number of tenants."""
     rows = []
     for tenants in SIZES:
         count, each = shards(replace(workload, tenants=tenants), times, settings)
@@ -120,7 +120,7 @@ _OTHER_LIMITS: Mapping[str, Load] = {
     "1 TB of Dagster's database": lambda each: each.dagster_bytes / _TERABYTE,
     "1 TB of the store in its first year": lambda each: (each.store_bytes + each.store_bytes_per_year) / _TERABYTE,
 }
-"""Not resources of an installation: a larger Postgres raises them."""
+"""Limits that are not resources of an installation: a larger Postgres raises them."""
 
 
 def breaks_table(workload: Workload, times: ServiceTimes = MEASURED) -> MarkdownTable:
@@ -159,7 +159,7 @@ class Agreement:
 
 
 def agreements(simulated: Simulated) -> Iterator[Agreement]:
-    """Yield each figure that both have, for all installations together."""
+    """Yield each figure that both the model and the simulation have, for all installations together."""
     model, count, seconds = simulated.model, len(simulated.outcomes), simulated.outcomes[0].seconds
     workload = model.workload
     syncs = simulated.total(lambda outcome: outcome.syncs.total())
@@ -198,7 +198,7 @@ def agreements(simulated: Simulated) -> Iterator[Agreement]:
 
 
 def agreement_table(simulated: Simulated) -> MarkdownTable:
-    """Return the model against the simulation, for an ordinary day."""
+    """Return the figures of the model next to the figures of the simulation, for an ordinary day."""
     rows = [each.cells for each in agreements(simulated)]
     return MarkdownTable(
         "capacity-agreement",

@@ -1,4 +1,4 @@
-"""Dagster's daemon: submits the runs that ticks request, and launches queued runs. Its threads share one core."""
+"""Dagster's daemon. It submits the runs that ticks request, and launches queued runs. Its threads share one core."""
 
 from __future__ import annotations
 

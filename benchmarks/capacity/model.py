@@ -1,4 +1,4 @@
-"""The capacity model: what a workload takes, by formulas alone, and which resource is exhausted first. Pure.
+"""The capacity model: computes, by formulas alone, the load of a workload and the resource exhausted first. Pure.
 
 ``docs/scaling.md`` has the formulas in words.
 """
@@ -23,16 +23,16 @@ from benchmarks.capacity.workload import SECONDS_PER_DAY, Installation, Workload
 from verifywise_mlflow.defs.run_retention.deletion import MAX_DELETIONS_PER_RUN
 
 WORKER_LOAD = 0.7
-"""The share of the time for which workers should be busy: beyond it, waits grow quickly."""
+"""The share of the time in which workers should be busy. With a greater share, waits grow quickly."""
 TARGET = 0.8
-"""The load of any other resource that a recommended installation does not exceed."""
+"""The maximum load of any other resource in a recommended installation."""
 MAX_CODE_SERVERS = 4
-"""More code servers do not help: with four, most of a tick's time is its own work."""
+"""The maximum number of code servers. More do not help: with four, most of a tick's time is its own work."""
 MIN_WORKERS = 2
 DEFAULT = Installation()
 _DAYS_PER_YEAR = 365
 _RECONCILE_ROUND = 0.95
-"""The share of the interval in which the schedule gives each tenant its turn once."""
+"""The share of the interval in which the schedule requests a sync of each tenant once."""
 _DEQUEUE_SECONDS = 1.0
 _DELETION_RUNS_PER_DAY = 24
 _MAX_TENANTS = 1_000_000
@@ -44,12 +44,12 @@ class Resource:
 
     name: str
     load: float
-    """The share of it that the workload takes: 1 is all of it."""
+    """The share of the resource that the workload takes: 1 is the whole resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a workload takes of one installation. Times in seconds, sizes in bytes."""
+    """The load of a workload on one installation. Times are in seconds, sizes in bytes."""
 
     workload: Workload
     installation: Installation
@@ -58,7 +58,7 @@ class Capacity:
     sync_seconds: float
     """Mean time of a sync on a worker."""
     requests_per_second: float
-    """To all MLflow servers."""
+    """The rate of requests to all MLflow servers."""
     requests_per_second_per_server: float
     worker_cores: float
     """Cores that the syncs keep busy."""
@@ -66,18 +66,18 @@ class Capacity:
     code_server_load: float
     daemon_load: float
     tick_seconds: Mapping[str, float]
-    """The longest tick of each sensor and schedule: when all of them tick at the same moment."""
+    """The longest tick of each sensor and schedule, which occurs if all of them tick at the same time."""
     schedule_wait: float
     """Mean time in the queue of a run that a schedule requested."""
     sensor_wait: float
-    """The same for a sensor."""
+    """Mean time in the queue of a run that a sensor requested."""
     connections: int
-    """Connections to Postgres, at most."""
+    """The maximum number of connections to Postgres."""
     store_bytes: float
     store_bytes_per_year: float
     """Growth of the store."""
     dagster_bytes: float
-    """Dagster's database, as soon as runs are deleted as fast as they come."""
+    """The size of Dagster's database, once runs are deleted as fast as they are added."""
     wal_bytes_per_second: float
 
     @property
@@ -92,11 +92,11 @@ class Capacity:
 
 
 Load = Callable[[Capacity], float]
-"""A share of something; 1 is all of it."""
+"""A share of something; 1 is the whole."""
 
 
 def capacity(workload: Workload, installation: Installation, times: ServiceTimes = MEASURED) -> Capacity:
-    """Return what a workload takes of an installation."""
+    """Return the load of a workload on an installation."""
     changed_rate = changed_syncs_per_second(workload)
     reconcile_rate = workload.tenants / (_RECONCILE_ROUND * workload.reconcile.total_seconds())
     rate = changed_rate + reconcile_rate
@@ -165,7 +165,7 @@ def capacity(workload: Workload, installation: Installation, times: ServiceTimes
 
 
 def changed_syncs_per_second(workload: Workload) -> float:
-    """Return the rate of syncs that sensors request. Changes between two polls of a tenant share one."""
+    """Return the rate of syncs that sensors request. Changes between two polls of a tenant cause a single sync."""
     rate = workload.changes / 2 / SECONDS_PER_DAY
     windows = (max(interval.total_seconds(), NEW_VERSIONS.interval) for interval in (workload.poll, workload.listing))
     return workload.tenants * sum(rate / (1 + rate * window) for window in windows)
@@ -181,7 +181,7 @@ def polls_per_second(workload: Workload) -> tuple[float, float]:
 
 
 def tick_cpu_seconds(workload: Workload, times: ServiceTimes) -> Mapping[str, float]:
-    """Return what a tick of each sensor and schedule takes of the code server's core."""
+    """Return the CPU time of a tick of each sensor and schedule on the code server's core."""
     polls, listings = polls_per_second(workload)
     extra = {
         NEW_VERSIONS.name: polls * NEW_VERSIONS.interval * poll_cpu_seconds(times),
@@ -197,7 +197,8 @@ def tick_cpu_seconds(workload: Workload, times: ServiceTimes) -> Mapping[str, fl
 
 
 def longest_ticks(workload: Workload, times: ServiceTimes, code_servers: int = 1) -> Mapping[str, float]:
-    """Return the time of each tick when all begin at once. Until its end, each other one takes as much of the core.
+    """Return the time of each tick if all begin at once. Until it ends, each other tick takes an equal part of the
+    core.
 
     Several code servers share the other ticks.
     """
@@ -210,7 +211,7 @@ def longest_ticks(workload: Workload, times: ServiceTimes, code_servers: int = 1
 
 
 def polls_load(workload: Workload, times: ServiceTimes) -> tuple[float, float]:
-    """Return the share of a tick's time for polls that each polling sensor needs, without other work on the core."""
+    """Return the share of a tick's time for polls that each polling sensor needs if the core has no other work."""
     polls, listings = polls_per_second(workload)
     per_server = workload.tenants_per_server if workload.tenants else 0
 
@@ -232,7 +233,7 @@ def polls_load(workload: Workload, times: ServiceTimes) -> tuple[float, float]:
 def fitted(workload: Workload, times: ServiceTimes = MEASURED, settings: Installation = DEFAULT) -> Capacity:
     """Return the workload on one installation with as many workers and code servers as it needs.
 
-    Several code servers are of no use to a tick that alone takes too long.
+    Several code servers do not help if a single tick takes too long.
     """
     one = capacity(workload, replace(settings, workers=1, code_servers=1), times)
     code_servers = min(max(ceil(one.code_server_load / TARGET), 1), MAX_CODE_SERVERS)
@@ -243,7 +244,7 @@ def fitted(workload: Workload, times: ServiceTimes = MEASURED, settings: Install
 def shards(
     workload: Workload, times: ServiceTimes = MEASURED, settings: Installation = DEFAULT
 ) -> tuple[int, Capacity]:
-    """Return into how many installations the tenants must be divided, and what each then takes.
+    """Return the number of installations into which the tenants must be divided, and the load of each.
 
     Raises:
         ValueError: even an installation with one server's tenants would be overloaded.

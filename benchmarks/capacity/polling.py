@@ -1,4 +1,4 @@
-"""The two polling sensors in the simulation: the product's decisions, with the probes' times instead of requests."""
+"""The two polling sensors in the simulation. The product's code decides; requests are replaced by measured times."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from verifywise_mlflow.defs.sensors.poll_decision import PollFailed, PollResult,
 
 _UNCHANGED = PollSucceeded(None)
 _CONNECT_TIMEOUT_SECONDS = 3.0
-"""What a probe of a server that does not respond takes."""
+"""The time of a probe of a server that does not respond."""
 _LEAST_SHARE = 0.15
-"""The share of the core that a tick gets at least, with six other threads."""
+"""The minimum share of the core that a tick gets, with six other threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollSettings:
-    """A polling sensor's constants. A test compares them with those of the product's sensors."""
+    """A polling sensor's constants. A test compares them with the constants of the product's sensors."""
 
     kind: ChangeKind
-    """What it detects: the newest timestamp shows versions only, the listings show tags, too."""
+    """What the sensor detects. The newest timestamp shows only new versions; the listings also show tags."""
     max_probes: int
     budget_seconds: float
     max_probe_seconds: float
@@ -37,7 +37,7 @@ class PollSettings:
 
     @property
     def starting_seconds(self) -> float:
-        """How long after the beginning of its polls a tick starts further ones."""
+        """The time, from the beginning of a tick's polls, in which it starts further polls."""
         return self.budget_seconds - self.max_probe_seconds
 
 
@@ -52,7 +52,7 @@ class PollingSensor:
     settings: PollSettings
     interval: timedelta
     probe_seconds: float
-    """What a probe of a healthy server takes, connection included."""
+    """The time of a probe of a healthy server, including the connection."""
     probe_cpu_seconds: float
     """The time on the code server's core, including the transaction that compares its result with the store."""
     population: Population
@@ -60,15 +60,15 @@ class PollingSensor:
     clock: Clock
     times: ServiceTimes
     lost_servers: Collection[str]
-    """Servers that do not respond; changes during the simulation."""
+    """The servers that do not respond. This collection changes during the simulation."""
     submission: Callable[[str, str], Action]
-    """Returns what submits a run of a tenant for a sensor."""
+    """Returns a function that submits a run of a tenant for a sensor."""
     name: str = ""
     cursor: PollCursor = field(default_factory=lambda: PollCursor(ticked_at=START))
     polled: Counter[str] = field(default_factory=Counter)
-    """Polls by tenant, failed ones included."""
+    """The number of polls by tenant, including failed polls."""
     late: int = 0
-    """Polls that were due and had to wait for the next tick, since the tick had no time left."""
+    """The number of due polls that had to wait for the next tick, since the tick had no time left."""
 
     def begin(self, core: SharedCore) -> Work:
         """Poll the tenants that are due, in the order and within the limits of the product."""
@@ -93,7 +93,7 @@ class PollingSensor:
     def _started(self, idle: Sequence[str], core: SharedCore) -> tuple[Sequence[str], float]:
         """Return the tenants whose probe starts in time, and how long the threads wait for the servers.
 
-        The probes are not simulated one by one: they start at the rate that the threads, the servers and the
+        The probes are not simulated one by one. They start at the rate that the threads, the servers and the
         interpreter allow.
         """
         settings = self.settings

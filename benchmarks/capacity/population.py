@@ -1,4 +1,4 @@
-"""The simulated tenants: what has changed on their servers, and what the store has of it."""
+"""The simulated tenants: the changes on their servers, and which changes the store has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.capacity.workload import Workload
 from verifywise_mlflow.defs.schedules.overdue import LastRead
 
 ChangeKind = Literal["version", "tag"]
-"""A new version advances the newest timestamp; a tag or an alias shows in the listings only."""
+"""The kind of change. A new version changes the newest timestamp; a tag or an alias is visible only in the listings."""
 
 _JUDGED_RUNS = 3
 """The number of a tenant's last runs that decide whether it is slow."""
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(slots=True)
 class SimulatedTenant:
-    """A tenant, its server and its part of the store."""
+    """A tenant, with the state of its server and its part of the store."""
 
     name: str
     server: str
@@ -44,10 +44,10 @@ class SimulatedTenant:
     failed_at: float | None = None
     """When the last sync was requested, if it failed."""
     was_lost: bool = False
-    """Whether a sync failed, after the last one that completed, because its server did not respond."""
+    """Whether a sync has failed since the last completed sync because the server did not respond."""
 
     def token(self, kind: ChangeKind) -> str | None:
-        """Return what a poll would find changed: the newest timestamp shows new versions, the listings everything."""
+        """Return what a poll compares: the newest timestamp shows new versions, the listings show all changes."""
         seen = [change for change in self.unread if kind == "tag" or change.kind == "version"]
         return f"{seen[-1].at}" if seen else None
 
@@ -56,7 +56,7 @@ class Population:
     """All tenants of one installation."""
 
     def __init__(self, workload: Workload, seed: int, prefix: str = "tenant") -> None:
-        """Distribute the tenants over the servers, as they are after a day of hourly syncs: read at different times."""
+        """Distribute the tenants over the servers. As after a day of hourly syncs, their sync times differ."""
         chance = random.Random(seed)  # noqa: S311  # no secret depends on it
         interval = workload.reconcile.total_seconds()
         self.tenants = {

@@ -1,7 +1,9 @@
-"""The run queue of the simulation: the product's coordinator rules and limits, and Dagster's own counter of limits.
+"""The run queue of the simulation. It uses the product's coordinator rules and limits, and Dagster's own counter of
+limits.
 
-Dagster reads all queued runs at each check. Here, runs with the same priority and the same limited tags are one line.
-Only the first of a line can start next, so that ten thousand queued runs cost no more than the lines.
+Dagster reads all queued runs at each check. Here, runs with the same priority and the same limited tags form one line.
+Only the first run of a line can start next. So the cost depends on the number of lines, not on the number of queued
+runs.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, PRIORIT
 from verifywise_mlflow.instance_settings import integer_setting
 
 _LIMITED_TAGS = (SERVER_TAG, SPEED_TAG, BACKFILL_TAG)
-"""The tags of ``tag_concurrency_limits`` that many runs share. The partition is the tenant's own."""
+"""The tags of ``tag_concurrency_limits`` that many runs share. The partition is not among them, since each tenant has
+its own."""
 
 _Line = tuple[int, tuple[str | None, ...]]
 
@@ -45,7 +48,7 @@ class SimulatedRun:
 
 
 def as_dagster_runs(runs: Iterable[SimulatedRun]) -> list[dg.DagsterRun]:
-    """Pass simulated runs to a rule that reads nothing but the attributes that they have."""
+    """Return simulated runs in the type of a rule that reads only the attributes that they have."""
     return cast("list[dg.DagsterRun]", list(runs))
 
 
@@ -57,9 +60,9 @@ class RunQueue:
     """The variables that ``dagster.yaml`` is generated from."""
     started: dict[str, SimulatedRun] = field(default_factory=dict)
     canceled: int = 0
-    """Runs that were not queued, or were removed, as duplicates."""
+    """The number of runs that were not queued, or were removed from the queue, because they were duplicates."""
     longest: int = 0
-    """The most runs that were queued at once."""
+    """The maximum number of runs that were queued at the same time."""
     max_concurrent_runs: int = field(init=False)
     _limits: Sequence[Mapping[str, Any]] = field(init=False)
     _slow_seconds: int = field(init=False)
@@ -80,7 +83,7 @@ class RunQueue:
 
     @property
     def length(self) -> int:
-        """Queued runs."""
+        """The number of queued runs."""
         return len(self._places)
 
     @property
@@ -133,7 +136,7 @@ class RunQueue:
                 counter.update_counters_with_launched_item(run)
                 chosen.append(line[place])
             elif line[place].tenant not in tenants:
-                continue  # Its own tenant does not block it, so a limit blocks the whole line.
+                continue  # The run's own tenant does not block it, so a limit blocks the whole line.
             tenants.add(line[place].tenant)
             if (following := min((other for other in line if other > place), default=None)) is not None:
                 heapq.heappush(heads, (-key[0], following, key))

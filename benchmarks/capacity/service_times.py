@@ -1,8 +1,8 @@
 """The measured constants of the model and of the simulation, each with the command that measured it.
 
-All were measured on two cores, and CPU times hold for such a core. ``python -m benchmarks.capacity.measure`` measures
-again and prints both values. Estimated constants have not been measured by themselves; its part ``services`` measures
-most of them, on a machine without other work.
+All constants were measured on two cores, and CPU times are valid for such a core. ``python -m
+benchmarks.capacity.measure`` measures again and prints both values. Estimated constants have not been measured
+separately. On a machine without other work, the part ``services`` of this command measures most of them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def _measured(value: float, unit: str, what: str, source: str) -> float:
 
 
 def _estimated(value: float, unit: str, what: str, source: str) -> float:
-    """Declare a constant that was not measured by itself, with what it was estimated from."""
+    """Declare a constant that was not measured separately, with the source of the estimate."""
     return _measured(value, unit, what, f"{ESTIMATED}{source}")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTimes:
-    """What each piece of work takes. The metadata of each field has its unit, its meaning and its source."""
+    """The time or size of each piece of work. The metadata of each field has its unit, its meaning and its source."""
 
     parse_tenant: float = _measured(
         0.17, "ms of CPU", "to parse one tenant of tenants.yaml, in each tick and in each run", f"{_MEASURE} file"
@@ -157,7 +157,7 @@ class Constant:
     unit: str
     what: str
     source: str
-    """The command that measured it, or what it was estimated from."""
+    """The command that measured the constant, or the source of the estimate."""
 
 
 def constants(times: ServiceTimes = MEASURED) -> Iterator[Constant]:

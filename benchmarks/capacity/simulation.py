@@ -1,7 +1,8 @@
-"""A day of one installation on a fake clock, through the product's own rules.
+"""Simulates a day of one installation on a fake clock, with the product's own rules.
 
-What is real: which tenants are due, back-off, jitter, deduplication, priorities, limits per tick, and the limits of the
-queue in ``dagster.yaml``. What is simulated: the time that each piece of work takes, and the tenants' servers.
+The product's code decides which tenants are due, and it determines back-off, jitter, deduplication, priorities and
+limits per tick. The limits of the queue come from ``dagster.yaml``. The time of each piece of work and the tenants'
+servers are simulated.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from verifywise_mlflow.defs.schedules.sync_schedules import FAILED_SYNC_BACK_OFF
 from verifywise_mlflow.tenants.freshness import stale_after
 
 _UNREACHABLE_SECONDS = 20.0
-"""How long a sync tries to connect to a server that does not respond."""
+"""The time for which a sync tries to connect to a server that does not respond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What happens in addition to the workload. Times in seconds since midnight."""
+    """The events in addition to the workload. Times are in seconds since midnight."""
 
     seconds: float = SECONDS_PER_DAY
     seed: int = 1
@@ -52,25 +53,25 @@ class Scenario:
 
 @dataclass(slots=True)
 class Outcome:
-    """What was observed. Times in seconds."""
+    """The observations. Times are in seconds."""
 
     seconds: float
     waits: dict[str, list[float]] = field(default_factory=dict)
-    """Time in the queue by requester."""
+    """The times in the queue by requester."""
     delays: dict[ChangeKind, list[float]] = field(default_factory=lambda: {"version": [], "tag": []})
-    """From each change to the end of the sync that read it."""
+    """The times from each change to the end of the sync that read it."""
     syncs: Counter[str] = field(default_factory=Counter)
-    """Ended syncs by tenant."""
+    """The number of ended syncs by tenant."""
     failed: int = 0
     sync_requests: Counter[str] = field(default_factory=Counter)
-    """Requests of syncs by server."""
+    """The number of requests of syncs by server."""
     worker_seconds: float = 0.0
     longest_gap: float = 0.0
     """The longest time between two completed syncs of a tenant whose server was not lost."""
     stale: int = 0
-    """Times that such a tenant was stale by the product's definition."""
+    """How often such a tenant was stale by the product's definition."""
     backfill_seconds: float | None = None
-    """From the launch of the backfill to the end of its last run."""
+    """The time from the launch of the backfill to the end of its last run."""
     polls: Counter[str] = field(default_factory=Counter)
     listings: Counter[str] = field(default_factory=Counter)
     late_polls: int = 0
@@ -81,11 +82,11 @@ class Outcome:
     longest_queue: int = 0
     canceled: int = 0
     unread: int = 0
-    """Changes older than an hour that no sync had read at the end."""
+    """The number of changes older than an hour that no sync had read at the end."""
 
     @property
     def discarded_ticks(self) -> int:
-        """Ticks that took more than a minute."""
+        """The number of ticks that took more than a minute."""
         return sum(ticks.discarded for ticks in self.ticks.values())
 
 
@@ -120,7 +121,7 @@ class Simulation:
         self._plan_incidents()
 
     def run(self) -> Outcome:
-        """Simulate; return what was observed."""
+        """Simulate the day; return the observations."""
         self._clock.run_until(self._scenario.seconds)
         outcome, end = self._outcome, self._scenario.seconds
         outcome.polls, outcome.listings = (sensor.polled for sensor in self._sensors)

@@ -1,4 +1,4 @@
-"""What a sync and a poll take, from the measured constants. The model and the simulation share these means."""
+"""The times of a sync and of a poll, from the measured constants. Model and simulation share these means."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmarks.capacity.service_times import ServiceTimes
 from benchmarks.capacity.workload import Workload
 
 _CONNECTION_ROUND_TRIPS = 2
-"""TCP and TLS 1.3."""
+"""The round trips of a connection: TCP and TLS 1.3."""
 _SYNC_ROUND_TRIPS = 4
-"""Responses in a row that a sync without changes waits for."""
+"""The number of responses for which a sync without changes waits, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,14 @@ class SyncTimes:
     """The time of one sync. All times in seconds."""
 
     cpu: float
-    """Of a worker's core."""
+    """The time on a worker's core."""
     wall: float
-    """How long it holds a worker."""
+    """The time for which the sync occupies a worker."""
     requests: int
 
 
 def sync_times(workload: Workload, times: ServiceTimes, *, reconciles: bool, changed: int = 0) -> SyncTimes:
-    """Return the mean of a sync that finds this number of changed versions."""
+    """Return the mean time of a sync that finds this number of changed versions."""
     reads_runs = reconciles or workload.reads_runs_always
     runs = workload.versions if reads_runs else 0
     cpu = (
@@ -42,15 +42,15 @@ def sync_times(workload: Workload, times: ServiceTimes, *, reconciles: bool, cha
 
 
 def poll_seconds(workload: Workload, times: ServiceTimes, requests: int) -> float:
-    """Return how long a probe of a healthy server takes."""
+    """Return the time of a probe of a healthy server."""
     return (_CONNECTION_ROUND_TRIPS + requests) * workload.round_trip + requests * times.served_request / 1e3
 
 
 def poll_cpu_seconds(times: ServiceTimes) -> float:
-    """Return what a poll for the newest version takes of the code server, with its transaction."""
+    """Return the CPU time of a poll for the newest version on the code server, including its transaction."""
     return (times.poll + times.transaction) / 1e3
 
 
 def listing_cpu_seconds(workload: Workload, times: ServiceTimes) -> float:
-    """Return what a comparison of the listings takes of the code server, with its transaction."""
+    """Return the CPU time of a comparison of the listings on the code server, including its transaction."""
     return (times.listing + workload.versions * times.listed_version + times.transaction) / 1e3

@@ -1,4 +1,4 @@
-"""The sensors and schedules whose ticks read something of every tenant, and what that takes."""
+"""The sensors and schedules whose ticks read data of every tenant, and the cost of these reads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Final
 from verifywise_mlflow.defs.schedules.sync_schedules import RECONCILE_TICK, REHASH_TICK
 
 TICK_TIMEOUT_SECONDS: Final = 60.0
-"""Dagster's default, for sensors and for schedules. A tick that takes longer is discarded with all of its results."""
+"""The maximum time of a tick: Dagster's default for sensors and for schedules. A tick that takes longer is discarded
+with all its results."""
 
 
 @dataclass(frozen=True, slots=True)
 class TickKind:
-    """A sensor or a schedule. A test compares this with the product's definitions."""
+    """A sensor or a schedule. A test compares the values with the product's definitions."""
 
     name: str
     interval: float
     """In seconds."""
     transactions: int
-    """In the store, for each tenant. Those of polls count as part of each poll."""
+    """The number of transactions in the store for each tenant. The transactions of polls count as a part of each
+    poll."""
     is_schedule: bool = False
 
 

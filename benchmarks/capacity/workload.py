@@ -1,4 +1,4 @@
-"""The work of an installation, and its resources."""
+"""The workload and the resources of an installation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Workload:
 
     tenants: int
     versions: int = 200
-    """Versions per tenant, each with a run of its own; a tenth as many models."""
+    """The number of versions per tenant, each with its own run. There are a tenth as many models."""
     changes: float = 2.0
-    """Changes per tenant and day that a poll detects: half of them new versions, half of them tags or aliases."""
+    """The number of changes per tenant and day that a poll detects. Half are new versions, half are tags or aliases."""
     tenants_per_server: int = 20
     round_trip: float = 0.03
     """Seconds between the installation and an MLflow server."""
@@ -38,32 +38,32 @@ class Workload:
 
     @property
     def servers(self) -> int:
-        """MLflow servers."""
+        """The number of MLflow servers."""
         return ceil(self.tenants / self.tenants_per_server)
 
     @property
     def models(self) -> int:
-        """Models per tenant."""
+        """The number of models per tenant."""
         return ceil(self.versions / 10)
 
     @property
     def listing_requests(self) -> int:
-        """Requests of a listing poll: the pages of both searches, and the search for prompts."""
+        """The number of requests of a listing poll: the pages of both searches, and the search for prompts."""
         return _pages(self.models, MODELS_PAGE_SIZE) + _pages(self.versions, VERSIONS_PAGE_SIZE) + 1
 
     @property
     def sync_requests(self) -> int:
-        """Requests of a sync that reads no runs: server-info, version and the listings."""
+        """The number of requests of a sync that reads no runs: server-info, version and the listings."""
         return 2 + self.listing_requests
 
     @property
     def run_requests(self) -> int:
-        """Requests of a sync that reads all runs, in addition: experiments and the pages of runs."""
+        """The number of additional requests of a sync that reads all runs: experiments and the pages of runs."""
         return 1 + ceil(self.versions / _RUNS_PAGE_SIZE) if self.versions else 0
 
     @property
     def reads_runs_always(self) -> bool:
-        """Whether each sync reads all runs, since they fit into one request."""
+        """Whether each sync reads all runs, because they fit into one request."""
         return 0 < self.versions <= _RUNS_READ_IN_ANY_SYNC
 
 
@@ -76,9 +76,9 @@ class Installation:
     """The settings of one installation that decide how much it can do."""
 
     workers: int = 8
-    """Concurrent syncs: VERIFYWISE_MAX_CONCURRENT_SYNCS, and as many processes of workers."""
+    """The number of concurrent syncs (VERIFYWISE_MAX_CONCURRENT_SYNCS). There are as many worker processes."""
     code_servers: int = 1
-    """Code servers behind one address. The default launcher allows one only."""
+    """The number of code servers behind one address. The default launcher allows only one."""
     syncs_per_server: int = 2
     """VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER."""
     unchanged_run_days: int = 7

@@ -28,7 +28,7 @@ STORE_DISTANCES_MS = (0.0, 50.0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what the command line names."""
+    """Measure the parts that the command line names."""
     arguments = _parser().parse_args(argv)
     measure: Callable[[argparse.Namespace, ReportProgress], None] = arguments.measure
     progress = Progress(Console(stderr=True))

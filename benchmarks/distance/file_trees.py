@@ -1,6 +1,6 @@
 """Registries whose versions have files: on disk behind MLflow, or in a bucket on a real server of its kind.
 
-Half of the versions come from logged models, whose files are apart from those of their runs.
+Half of the versions come from logged models. The files of a logged model are not among the files of its run.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def many_small(versions: int) -> Layout:
 
 def few_large(versions: int, files: int, megabytes: int) -> Layout:
     """A file of metadata and large files per version."""
-    # Random bytes, but made once for each file: a store or a file system must not compress them.
+    # Random bytes, since a store or a file system must not compress them. They are generated once for each file.
     weights = {f"weights-{number}.bin": (lambda: os.urandom(megabytes * 2**20)) for number in range(files)}
     title = f"{versions} versions with {files} files of {megabytes} MiB"
     return Layout(title, versions, {"MLmodel": lambda: _ML_MODEL, **weights}, {})
@@ -79,10 +79,10 @@ class FileTree:
     folders: tuple[str, ...]
     stores: tuple[Mapping[str, object], ...]
     port: int
-    """Of the server that has the files."""
+    """The port of the server that has the files."""
 
     def task(self, proxy: Distance | None) -> FileTask:
-        """Return the task of reading them, at a distance or directly."""
+        """Return the task of reading the files, at a distance or directly."""
         if proxy is None:
             return FileTask(self.api, self.url, self.query, self.folders, self.stores)
         stores = [{**store, "endpoint": proxy.uri(str(store["endpoint"]))} for store in self.stores]
@@ -117,7 +117,7 @@ def file_tree(api: FileApi, layout: Layout, home: Path, server_uri: str) -> Iter
 
 
 def store_variables() -> Mapping[str, str]:
-    """Return the secrets that the descriptions of stores refer to."""
+    """Return the variables with the secrets to which the settings of stores refer."""
     return {"STORE_KEY_ID": "AKIDEXAMPLE", "STORE_SECRET": servers.AZURITE_KEY}
 
 
@@ -134,7 +134,7 @@ def _fill(
     versions = layout.versions
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         for table in _TABLES:
-            connection.execute(f"DELETE FROM {table}")  # noqa: S608  # the rows of the former layout
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608  # these are the rows of the former layout
     seed(database, "default", Sizes(max(versions // 10, 1), versions, 2, runs=versions, logged_models=versions // 2))
     folders: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Files: eight plain connections against the stage that lists, reads, hashes and parses them."""
+"""Files: compares eight plain connections with the stage that lists, reads, hashes and parses files."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ STORES: Mapping[FileApi, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FileFigures:
-    """One layout in one store at one distance."""
+    """The figures of one layout in one store at one distance."""
 
     layout: str
     api: FileApi
     round_trip_ms: float
     comparison: Comparison
     traffic: Sequence[Traffic]
-    """Of the plain connections and of ours."""
+    """The traffic of the plain connections and of our stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def measure_files(
 
 
 class _Readers:
-    """Both sides. Each of our readings begins with a copy of a database in which all files are due."""
+    """The readers of both sides. Each of our readings begins with a copy of a database in which all files are due."""
 
     def __init__(self, server: MlflowServer, postgres: EmbeddedPostgres, files: int) -> None:
         self._server, self._postgres, self._files = server, postgres, files
@@ -118,7 +118,7 @@ class _Readers:
 
 @contextmanager
 def _copy_of(postgres: EmbeddedPostgres, url: str) -> Iterator[str]:
-    """Copy a database; yield the URL of the copy, and drop it."""
+    """Copy a database and yield the URL of the copy. Drop the copy at the end."""
     name = f"copy_{uuid.uuid4().hex}"
     with closing(psycopg2.connect(postgres.url("postgres"))) as connection:
         connection.autocommit = True

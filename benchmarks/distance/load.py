@@ -1,7 +1,8 @@
-"""What a server notices that spends 0.3 s of CPU on each request's password, with two workers.
+"""Measures the effect of readers on a server that spends 0.3 s of CPU on each request's password, with two workers.
 
-An independent user of the server sends one small request after another, with a pause. Its delays are compared while
-nobody else reads, while one plain connection reads the files, while eight do, and while we do.
+An independent user of the server sends one small request after another, with a pause. The delays of this user are
+compared in four phases: nobody else reads; one plain connection reads the files; eight plain connections read them; our
+stage reads them.
 """
 
 from __future__ import annotations
@@ -40,24 +41,24 @@ Sample = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One reader at the server. Times are those of ``time.monotonic``."""
+    """The figures of one reader. Times are values of ``time.monotonic``."""
 
     reader: str
     began: float
     ended: float
     traffic: Traffic
     probes: Sequence[Sample]
-    """When the independent user sent a request, and the seconds until its response."""
+    """The times at which the independent user sent a request, and the seconds until the response."""
     limits: Sequence[Sample] = field(default=())
     """Our limit on concurrent requests."""
 
     def over_time(self, values_at: Callable[[float, float], Sequence[float]]) -> list[float]:
-        """Return the mean of what was observed in each step; a step without observations has the former one's."""
+        """Return the mean of the observations in each step. A step without observations has the former step's mean."""
         steps = range(max(int((self.ended - self.began) / STEP_SECONDS), 1))
         means: list[float] = []
         for since in (self.began + step * STEP_SECONDS for step in steps):
             if values := values_at(since, since + STEP_SECONDS):
-                # Nothing was observed before the first value.
+                # The steps before the first observation get the first mean.
                 means += [mean(values)] * (1 if means else 1 + int((since - self.began) / STEP_SECONDS))
             elif means:
                 means.append(means[-1])
@@ -112,7 +113,7 @@ def measure_load(layout: Layout, report_progress: ReportProgress) -> list[Phase]
                         time.sleep(IDLE_SECONDS)
                     ended = time.monotonic()
                 traffic = proxy.traffic()
-                if traffic.exchanges:  # not the start of its process
+                if traffic.exchanges:  # the start of the process does not count
                     began, ended = traffic.exchanges[0][0], max(exchange[2] for exchange in traffic.exchanges)
                 during = [probe for probe in probes if began <= probe[0] < ended]
                 limits = Path(files.limits_file)
@@ -131,7 +132,7 @@ _READERS = (
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables of this process, which reads the versions."""
+    """Set environment variables of this process, since this process reads the versions."""
     os.environ.update(variables)
     try:
         yield
@@ -142,7 +143,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _probing(uri: str, password: str) -> Iterator[list[Sample]]:
-    """Send requests as an independent user; yield the list of its delays."""
+    """Send requests as an independent user; yield the list of the delays."""
     samples: list[Sample] = []
     is_over = threading.Event()
     headers = urllib3.make_headers(basic_auth=f"{USER}:{password}")
@@ -165,7 +166,7 @@ def _probing(uri: str, password: str) -> Iterator[list[Sample]]:
 
 
 def tables(phases: Sequence[Phase]) -> list[MarkdownTable]:
-    """Return a row for each reader, and the course of ours."""
+    """Return a table with a row for each reader, and a table of our reading over time."""
     rows = []
     for phase in phases:
         in_flight = phase.series()["requests in flight"]

@@ -1,4 +1,4 @@
-"""Metadata: a bare loop, our first sync and our sync without changes, each as a process of its own."""
+"""Metadata: compares a bare loop, our first sync and our sync without changes. Each runs in a separate process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verifywise_mlflow_tests.support.databases import create_migrated_database
 
 @dataclass(frozen=True, slots=True)
 class MetadataFigures:
-    """One size at one distance."""
+    """The figures of one size at one distance."""
 
     versions: int
     round_trip_ms: float
@@ -29,13 +29,13 @@ class MetadataFigures:
     """Our first sync, compared with a bare loop."""
     unchanged: Sequence[TimedRead]
     traffic: Sequence[Traffic]
-    """Of a bare loop, a first sync and a sync without changes."""
+    """The traffic of a bare loop, a first sync and a sync without changes."""
 
 
 def measure_metadata(
     versions: int, round_trips_ms: Sequence[float], pairs: int, attempts: int, report_progress: ReportProgress
 ) -> Iterator[MetadataFigures]:
-    """Measure one size at each distance."""
+    """Measure a registry of one size at each distance."""
     sizes = sizes_of(versions)
     with (
         tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,

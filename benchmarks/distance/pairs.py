@@ -1,4 +1,4 @@
-"""Two sides measured in turn, so that other work on the machine disturbs both."""
+"""Measures two sides in turn, so that other work on the machine disturbs both sides."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Value = Callable[[TimedRead], float]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One measurement of each side, right after each other."""
+    """One measurement of each side, the second right after the first."""
 
     plain: TimedRead
     ours: TimedRead
     other_cores: float
-    """Mean number of cores that other processes kept busy."""
+    """The mean number of cores that other processes kept busy."""
 
     @property
     def is_disturbed(self) -> bool:
@@ -43,7 +43,7 @@ class Comparison:
         return median_of((pair.ours for pair in self.pairs), value_of)
 
     def ratio(self, value_of: Value) -> str:
-        """Return our median relative to the plain one, marked if it was disturbed."""
+        """Return our median relative to the plain side's median. It is marked if it was disturbed."""
         mark = "*" if any(pair.is_disturbed for pair in self.pairs) else ""
         return f"{self.ours(value_of) / self.plain(value_of):.2f}{mark}"
 
@@ -81,9 +81,9 @@ def compare(
         plain: measures the plain side.
         ours: measures our side.
         pairs: the number of pairs.
-        attempts: how often a pair is measured at most, until it is not disturbed. If each attempt is disturbed, the
-            least disturbed one counts.
-        watch: begins to observe the load of other processes.
+        attempts: the maximum number of measurements of a pair, which is measured until it is not disturbed. If each
+            attempt is disturbed, the least disturbed attempt counts.
+        watch: a function that begins to observe the load of other processes.
     """
     return Comparison([_least_disturbed(plain, ours, attempts, watch) for _ in range(pairs)])
 

@@ -31,13 +31,13 @@ from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow_tests.support.proxy import proxy_before
 
 _NOTHING_BY_SCHEDULE = dict.fromkeys(("poll", "listing", "reconcile", "rehash", "rehash_non_production"), "70d")
-"""Intervals for a measurement of any length. A run that a schedule requests too is canceled as a duplicate."""
+"""Intervals for a measurement of any length. If a schedule also requests a run, that run is canceled as a duplicate."""
 
 
 def measure(
     launchers: Sequence[Launcher], tenants: int, probes: int, home: Path, report_progress: Callable[[str], None]
 ) -> list[LauncherFigures]:
-    """Start the servers that all launchers share, and drain with one launcher after the other."""
+    """Start the servers that all launchers share. Then drain a backfill with one launcher after the other."""
     databases = [f"dagster_{number}" for number in range(len(launchers))]
     with ExitStack() as stack:
         report_progress("starting Postgres and MLflow")
@@ -90,7 +90,7 @@ def rates_table(figures: list[LauncherFigures]) -> MarkdownTable:
 
 
 def first_call_table(figures: list[LauncherFigures], probes: int) -> MarkdownTable:
-    """Return a row for each launcher: where the time from the request to the first call to MLflow goes."""
+    """Return a row for each launcher: the parts of the time from the request to the first call to MLflow."""
     rows = [
         (
             figure.launcher,

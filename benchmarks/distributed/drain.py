@@ -1,4 +1,4 @@
-"""Requests a sync of each tenant and waits until all have ended; then times single runs."""
+"""Requests a sync of each tenant and waits until all syncs have ended. Then measures the time of single runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRu
 
 @dataclass(frozen=True, slots=True)
 class LauncherFigures:
-    """What one launcher took for one sync of each tenant."""
+    """The cost of one sync of each tenant with one launcher."""
 
     launcher: str
     runs: int
@@ -29,7 +29,7 @@ class LauncherFigures:
     cpu_seconds: float
     """CPU time of Dagster, the runs and the workers; without MLflow, Postgres and Redis."""
     services_cpu_seconds: float
-    """Of this, the time of Dagster's daemon and webserver, which queue and launch the runs."""
+    """The part of ``cpu_seconds`` that Dagster's daemon and webserver took, which queue and launch the runs."""
     other_cores: float
     """Cores that other work on the machine kept busy."""
     first_call: FirstCall
@@ -37,7 +37,7 @@ class LauncherFigures:
 
     @property
     def runs_per_minute(self) -> float:
-        """The rate."""
+        """The number of runs per minute."""
         return 60 * self.runs / self.seconds
 
 
@@ -48,16 +48,16 @@ def drain(
 
     Args:
         launcher: its name.
-        running: Dagster with it.
-        tenants: which are synced, all at once.
-        probe: the tenant behind ``proxy``, whose single runs are timed.
-        proxy: sees when the first request of a run arrives.
-        probes: how many single runs.
+        running: Dagster with this launcher.
+        tenants: the tenants to sync, all at the same time.
+        probe: the tenant behind ``proxy``. The times of its single runs are measured.
+        proxy: records when the first request of a run arrives.
+        probes: the number of single runs.
 
     Raises:
         RuntimeError: a run did not succeed.
     """
-    # The first runs find caches cold, and workers that are still starting.
+    # In the first runs, caches are cold and workers are still starting.
     for tenant in tenants[:2]:
         running.dagster.api.launch(tenant)
     _await_runs(running, 2)
@@ -96,7 +96,7 @@ def _await_runs(running: Running, count: int) -> None:
 
 
 def _reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Return what the run's last events say."""
+    """Return the messages of the run's last events."""
     events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event is not None]
     texts = [f"{event.event_type_value}: {event.message}" for event in events]
     return f"{run_id}\n  " + "\n  ".join(texts[-6:])

@@ -1,6 +1,6 @@
-"""How long a single run takes from its request to its first call to MLflow, and what happens in between.
+"""Measures the time of a single run from its request to its first call to MLflow, and the parts of this time.
 
-Times are those of Dagster's event log and of the proxy before MLflow's server, all by the clock of one machine.
+The times come from Dagster's event log and from the proxy in front of MLflow. They are all from one machine's clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class FirstCall:
     """Seconds between one event of a run and the next."""
 
     request_to_queue: float
-    """From before the request to the webserver to the run's entry in the queue."""
+    """From just before the request to the webserver until the run is in the queue."""
     queue: float
     """Until the daemon takes the run from the queue and hands it to the launcher."""
     launch_to_process: float
@@ -39,12 +39,12 @@ class FirstCall:
 
     @property
     def after_launch(self) -> float:
-        """The launcher's part: all but the webserver and the queue."""
+        """The launcher's part: everything except the webserver and the queue."""
         return self.launch_to_process + self.process_to_start + self.start_to_step + self.step_to_call
 
     @property
     def in_all(self) -> float:
-        """All of it."""
+        """The whole time."""
         return self.request_to_queue + self.queue + self.after_launch
 
 
@@ -59,7 +59,7 @@ def parts() -> list[str]:
 
 
 def time_first_call(running: Running, tenant: str, proxy: Proxy, await_end: Callable[[], None]) -> FirstCall:
-    """Request a run and time it. Nothing else may run meanwhile."""
+    """Request a run and measure its times. Nothing else may run at the same time."""
     calls: list[float] = []
     proxy.before_request = lambda _exchange: calls.append(time.time())
     requested_at = time.time()
@@ -70,7 +70,7 @@ def time_first_call(running: Running, tenant: str, proxy: Proxy, await_end: Call
 
 
 def first_call(requested_at: float, log: Sequence[dg.EventLogEntry], called_at: float) -> FirstCall:
-    """Return the parts, from the log of a run and the times around it."""
+    """Return the parts, from the log of a run and from the times of the request and of the first call."""
     times = [
         requested_at,
         _time_of(log, dg.DagsterEventType.RUN_ENQUEUED),

@@ -1,4 +1,4 @@
-"""Dagster with one of the compared launchers, as processes."""
+"""Starts Dagster with one of the compared launchers, as processes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
 SYSTEM_PATH = f"{os.defpath}:/usr/sbin"
-"""Where packages of the system install servers."""
+"""The folders into which packages of the system install servers."""
 SLOTS = 8
-"""Concurrent runs that the queue admits, for every launcher."""
+"""The number of concurrent runs that the queue admits, for every launcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Launcher:
     """One of the compared ways to start runs."""
 
     key: str
-    """Its name on the command line."""
+    """The launcher's name on the command line."""
     name: str
     workers: int = 0
-    """0: runs are processes of the code server."""
+    """The number of workers. 0: runs are processes of the code server."""
     module: str = "verifywise_mlflow.definitions"
 
 
@@ -52,7 +52,7 @@ class Running:
     workers: list[ChildProcess]
 
     def cpu_seconds(self) -> tuple[float, float]:
-        """Return the CPU time of Dagster, the runs and the workers so far, and the part of daemon and webserver."""
+        """Return the CPU time so far of Dagster, the runs and the workers, and the part of daemon and webserver."""
         code_server, *services = self.dagster.children
         of_services = sum(tree_cpu_seconds(process.pid) for process in services)
         executing = [code_server, *self.workers]

@@ -1,4 +1,4 @@
-"""Our definitions, with the code server as Dagster ships it: each run is a new Python that imports everything."""
+"""Our definitions for a code server as Dagster ships it. Each run is a new Python process that imports everything."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Changes everything that polls find, and prints how long it took until it was evaluated."""
+"""Makes all kinds of changes that polls find, and prints the time until each change was evaluated."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow_tests.support.webhook_installation import WebhookInstallation, webhook_installation
 
 _SHORTENED: Final = dict.fromkeys(("reconcile", "rehash", "rehash_non_production"), "4m")
-"""Intervals of an hour or more, of the tenants whose changes are found by them."""
+"""Replacements for the intervals of an hour or more, for the tenants whose changes these intervals find."""
 _LONGEST_SYNC: Final = timedelta(seconds=90)
-"""No change begins so late that it cannot be evaluated within its interval plus this time."""
+"""A change begins only if its interval plus this time is left, so that it can still be evaluated."""
 _MAX_PAUSE_SECONDS: Final = 60.0
-"""Before each change: all at the same time would wait for each other's syncs."""
+"""The maximum pause before each change. Changes at the same time would wait for each other's syncs."""
 _LOOK_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long one change took."""
+    """The delays of one change."""
 
     kind: str
     found: float
@@ -50,14 +50,14 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class ChangedTenant:
-    """A tenant that a kind of change has to itself."""
+    """A tenant that is used for one kind of change only."""
 
     kind: Kind
     workspace: Workspace
 
 
 def intervals_of(kind: Kind) -> Mapping[str, str]:
-    """Return the section ``intervals`` of a kind's tenants: empty, or the long ones shortened."""
+    """Return the section ``intervals`` for a kind's tenants: empty, or with a shortened long interval."""
     return {} if kind.interval in ("poll", "listing") else _SHORTENED
 
 

@@ -1,4 +1,4 @@
-"""The kinds of change, made over MLflow's REST API, and what shows in the store that each has been evaluated."""
+"""The kinds of change, made over MLflow's REST API, and the queries that show that a change has been evaluated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow_tests.support.seeding import model_name
 MODEL: Final = model_name(0)
 _PROMPT_TAG: Final = {"key": "mlflow.prompt.is_prompt", "value": "true"}
 ROUNDS: Final = 9
-"""Changes of a kind at most. Each version of the seeded model names one prompt."""
+"""The maximum number of changes of a kind. Each version of the seeded model names one prompt."""
 
 _JUDGED = "SELECT record_revision FROM verifywise_mlflow.compliance_badges WHERE tenant_id = %s AND model_name = %s"
 _MODELS = "SELECT count(*) FROM verifywise_mlflow.registered_models WHERE tenant_id = %s"
@@ -23,7 +23,7 @@ _DELETED = "SELECT count(*) FROM verifywise_mlflow.model_versions WHERE tenant_i
 
 @dataclass(slots=True)
 class Workspace:
-    """A workspace of MLflow's, which a kind of change has to itself."""
+    """A workspace of MLflow that is used for one kind of change only."""
 
     uri: str
     name: str
@@ -94,11 +94,11 @@ class Kind:
     """A kind of change."""
 
     name: str
-    """As in the table of docs/how-to/webhooks.md."""
+    """The name, as in the table of docs/how-to/webhooks.md."""
     interval: str
-    """The interval that finds it, among the tenant's ``intervals``."""
+    """The interval by which the change is found, among the tenant's ``intervals``."""
     change: Callable[[Workspace, int], object]
-    """Make the change of this number, from 1 on."""
+    """Makes the change with this number. Numbers begin at 1."""
     seen_by: str = _JUDGED
     """The query whose rows differ as soon as the change has been evaluated."""
     model: str = MODEL

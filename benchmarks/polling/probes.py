@@ -1,4 +1,4 @@
-"""What a poll costs: its requests, and the CPU time of the MLflow server and of this process."""
+"""Measures the cost of a poll: its requests, and the CPU time of the MLflow server and of this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROMPTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one poll took."""
+    """The cost of one poll."""
 
     poll: str
     registry: str
@@ -34,7 +34,7 @@ class Cost:
 
 
 def measure(folder: Path) -> Sequence[Cost]:
-    """Poll registries of several sizes of a real server."""
+    """Poll registries of several sizes on a real server."""
     database = folder / "mlflow.db"
     with MlflowServer(
         backend_uri=f"sqlite:///{database}",

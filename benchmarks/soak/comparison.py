@@ -1,4 +1,4 @@
-"""What must hold at the end: our data equals the servers', each event was recorded once, each chain is intact."""
+"""Checks the end state: our data equals the servers' data, each event was recorded once, and each chain is intact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The compared parts of a version."""
+    """The parts of a version that are compared."""
 
     description: str | None
     tags: dict[str, str]
@@ -111,7 +111,7 @@ def _records(living: Set[Key], store: Store) -> Iterator[str]:
 
 
 def _miscounted_lifecycle_events(living: Set[Key], deleted: Set[Key], store: Store) -> Iterator[str]:
-    """Yield the versions whose first sight or disappearance was not recorded exactly once."""
+    """Yield the versions whose first appearance or disappearance was not recorded exactly once."""
     query = (
         "SELECT tenant_id, model_name, version_number, kind FROM verifywise_mlflow.lifecycle_events "
         "WHERE version_number IS NOT NULL AND kind IN ('first seen', 'disappeared')"

@@ -1,4 +1,4 @@
-"""What run retention leaves in Dagster's database once all runs of the soak have expired."""
+"""Measures what run retention leaves in Dagster's database after all runs of the soak have expired."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs
 from verifywise_mlflow.defs.run_retention.retention_rules import RetentionPeriods
 
 MaterializedTenants = Mapping[str, Sequence[str]]
-"""Per stage, the tenants whose partition Dagster shows as materialized."""
+"""For each stage, the tenants whose partition Dagster shows as materialized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Deletion:
 
         Args:
             tenants: number of synced tenants.
-            most_rows: the largest number of event rows of one sync.
+            most_rows: the maximum number of event rows of one sync.
         """
         if self.after.runs > tenants:
             yield f"{self.after.runs:,} runs are left of {tenants:,} tenants, though all are old"

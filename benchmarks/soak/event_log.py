@@ -1,4 +1,4 @@
-"""What syncs leave in Dagster's database, and whether it grows."""
+"""Measures what syncs leave in Dagster's database, and whether this amount grows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RunEvents:
 
     rows: int
     event_bytes: int
-    """Bytes of the events themselves, without row headers and indexes."""
+    """The size of the events in bytes, without row headers and indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class DatabaseSize:
     check_results: int
     """Check results, which Dagster also stores in a separate table."""
     database_bytes: int
-    """With indexes. The space of a deleted row is reused by later rows, not returned to the disk."""
+    """The size with indexes. Later rows reuse the space of a deleted row; it is not returned to the disk."""
 
 
 def events_by_run(url: str) -> dict[str, RunEvents]:

@@ -27,7 +27,7 @@ def outcome_of(outcome: SyncOutcome) -> OutcomeKind:
 
 @dataclass(frozen=True, slots=True)
 class SyncFigures:
-    """Figures of one kind of sync. Bytes are those of events in Dagster's log."""
+    """The figures of one kind of sync. Bytes are the sizes of events in Dagster's log."""
 
     count: int
     event_rows: float
@@ -35,9 +35,9 @@ class SyncFigures:
     event_bytes: float
     """Mean per sync."""
     bytes_at_first: float | None
-    """Median of the first third."""
+    """The median of the first third of the syncs."""
     bytes_at_last: float | None
-    """Median of the last third."""
+    """The median of the last third of the syncs."""
 
     @classmethod
     def from_events(cls, run_events: list[RunEvents]) -> SyncFigures:
@@ -56,7 +56,7 @@ class Figures:
     minutes_wanted: int
     tenants: int
     versions: int
-    """Living versions at the end."""
+    """The number of living versions at the end."""
     changes: dict[str, int]
     faults: dict[str, int]
     syncs: dict[str, SyncFigures]
@@ -68,7 +68,7 @@ class Figures:
     database_bytes: int
     dagster: DatabaseSize
     runs_deleted: int
-    """Runs that the retention job deleted from Dagster after all of them had expired."""
+    """The number of runs that the retention job deleted from Dagster after all runs had expired."""
     dagster_after_deletion: DatabaseSize
 
     @classmethod

@@ -28,7 +28,7 @@ from verifywise_mlflow_tests.support.proxy import (
 from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 MODELS, VERSIONS = 3, 9
-"""Initial registry of each tenant."""
+"""The size of the initial registry of each tenant."""
 
 SHORT_TIMEOUTS: Mapping[str, float] = {
     "connect_timeout_seconds": 1,
@@ -37,7 +37,7 @@ SHORT_TIMEOUTS: Mapping[str, float] = {
     "retry_deadline_seconds": 2,
     "breaker_open_seconds": 1,
 }
-"""Limits of each tenant: a hanging server costs seconds of real time, not minutes."""
+"""The limits of each tenant, with which a hanging server costs seconds of real time instead of minutes."""
 
 
 def hangs(line: FaultContext) -> None:
@@ -66,7 +66,7 @@ class FleetServer:
     tenants: Sequence[str]
     is_up: bool = True
     active_faults: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Tenants with a fault, and the minute in which it ends."""
+    """Tenant to its fault and the minute in which the fault ends."""
 
     def is_healthy(self, tenant: str) -> bool:
         """Whether a tenant's requests are forwarded."""
@@ -80,7 +80,7 @@ class FleetServer:
         return FAULTS[active_fault[0]] if active_fault else None
 
     def update_faults(self, minute: int, healthy_per_fault: int, rng: random.Random) -> list[str]:
-        """Start faults for some tenants, for three to eight minutes; return the faults."""
+        """Start faults of three to eight minutes for some tenants; return the faults."""
         self.active_faults = {
             tenant: active_fault for tenant, active_fault in self.active_faults.items() if active_fault[1] > minute
         }

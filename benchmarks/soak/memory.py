@@ -1,4 +1,4 @@
-"""The memory of the soak's processes, and whether it grows."""
+"""Measures the memory of the soak's processes, and whether it grows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 
 MAX_GROWTH_BYTES = 20 * 1024**2
-"""Bytes by which a process may grow after the first third."""
+"""The number of bytes by which a process may grow after the first third."""
 
 WARM_UP_MINUTES = 5
-"""Minutes until each process has done every kind of work. A shorter soak shows nothing about growth."""
+"""The number of minutes until each process has done every kind of work. A shorter soak shows nothing about growth."""
 
 ResidentBytes = Mapping[int, int]
 """Resident bytes of this process and of each sync worker."""

@@ -12,12 +12,12 @@ from benchmarks.soak.fleet import MODELS, VERSIONS, FleetServer
 from verifywise_mlflow_tests.support.seeding import model_name
 
 Key: TypeAlias = tuple[str, str, int]
-"""Tenant, model, version."""
+"""Tenant, model and version."""
 
 
 @dataclass(slots=True)
 class Mutator:
-    """Users who change the servers through their API."""
+    """Simulates users who change the servers through their API."""
 
     fleet: Sequence[FleetServer]
     random: random.Random

@@ -41,10 +41,10 @@ class Scenario:
     """The syncs, in order."""
     unexpected_failures: list[SyncOutcome] = field(default_factory=list)
     memory_by_minute: list[ResidentBytes] = field(default_factory=list)
-    """Memory of the processes at the end of each simulated minute."""
+    """The memory of the processes at the end of each simulated minute."""
 
     def run(self) -> None:
-        """Simulate the minutes, or as many as fit into the allowed seconds."""
+        """Simulate the minutes, or as many minutes as fit into the allowed seconds."""
         ends = time.monotonic() + self.size.max_seconds
         write_tenants(self.tenants_file, self.fleet, SHORT_TIMEOUTS)
         for minute in range(self.size.minutes):
@@ -58,7 +58,7 @@ class Scenario:
                 self.mutator.mutate()
             self._sync_due_tenants(minute, self.size.due_in(minute))
             for server in self.fleet:
-                server.proxy.forget()  # its list of requests would grow and count as our memory
+                server.proxy.forget()  # the proxy's list of requests would grow and count as our memory
             self.memory_by_minute.append(resident_bytes())
             faulty_tenants = sum(len(server.active_faults) for server in self.fleet)
             megabytes = sum(self.memory_by_minute[-1].values()) / 1e6
@@ -71,7 +71,8 @@ class Scenario:
                 server.restart()
             server.active_faults.clear()
         time.sleep(SHORT_TIMEOUTS["breaker_open_seconds"])
-        # The default limits: on a busy machine a healthy server may exceed the short timeouts of the soak.
+        # The default limits are used here: on a busy machine, a healthy server may exceed the short timeouts of the
+        # soak.
         write_tenants(self.tenants_file, self.fleet, {})
         outcomes = self._sync_due_tenants(
             self.size.minutes + self.size.sync_interval_minutes, lambda _: True, reconcile=True
@@ -113,7 +114,7 @@ class Scenario:
 def sync_processes(count: int, home: Path) -> Iterator[ProcessPoolExecutor]:
     """Start worker processes with a fresh interpreter, like a run's process."""
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        # A worker starts for each task that finds no idle one.
+        # A worker starts for each task for which there is no idle worker.
         for _ in pool.map(prepare, [home] * count):
             pass
         yield pool

@@ -14,16 +14,16 @@ class SoakSize:
     minutes: int = 30
     """Minutes of the simulated clock."""
     tenants: int = 50
-    """Tenants, distributed evenly over the servers."""
+    """The number of tenants, distributed evenly over the servers."""
     servers: int = 2
     sync_interval_minutes: int = 5
-    """Minutes between two syncs of a tenant."""
+    """The number of minutes between two syncs of a tenant."""
     changes_per_minute: int = 12
-    """Changes per minute."""
+    """The number of changes per minute."""
     healthy_per_fault: int = 12
     """Share of the healthy tenants that get a fault in a minute."""
     processes: int = 4
-    """Concurrent syncs."""
+    """The number of concurrent syncs."""
     max_seconds: float = inf
     """Real seconds after which no further minute starts. The simulated minutes are compared nevertheless."""
 
@@ -39,7 +39,7 @@ class SoakSize:
 
     @property
     def started_at(self) -> int:
-        """Return the minute in which it is restarted."""
+        """Return the minute in which the last server's process is restarted."""
         return self.minutes // 2
 
     def due_in(self, minute: int) -> Callable[[int], bool]:

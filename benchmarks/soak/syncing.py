@@ -1,7 +1,7 @@
-"""One sync, as Dagster does it in production: the job ``sync_tenant`` for a partition, in a process of several.
+"""Runs one sync, as Dagster does in production: the job ``sync_tenant`` for a partition, in a worker process.
 
-Production starts a process per run. Here a few processes execute one run after the other, which saves imports and lets
-a leak add up. The queue and the daemon are not part of it, since they use the real clock.
+Production starts a process per run. Here, a few processes execute one run after the other. This saves imports and lets
+a memory leak add up. The queue and the daemon are not involved, since they use the real clock.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class SyncOutcome:
     tenant: str
     run_id: str
     changes: int
-    """Number of written or removed objects, over all stages."""
+    """The number of written or removed objects in all stages."""
     failure: str | None = None
     is_expected: bool = True
-    """Whether the failure is an error that the product reports in a sentence."""
+    """Whether a failure is an error that the product reports as a sentence."""
 
 
 @contextmanager

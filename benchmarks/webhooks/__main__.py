@@ -46,9 +46,9 @@ class Burst:
     seconds: float
     """How long MLflow took to make the changes."""
     syncs: int
-    """Those that were executed."""
+    """The number of syncs that were executed."""
     canceled: int
-    """Duplicates that were removed from the queue."""
+    """The number of duplicates that were removed from the queue."""
     settled_after: float
     """Seconds from the last change until no hint was left."""
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.capacity.measure``: measures the constants again, and prints them next to those in use."""
+"""``python -m benchmarks.capacity.measure``: measures the constants again, next to the constants in use."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def comparison_table(part: str, measured: Mapping[str, float]) -> MarkdownTable:
 
 
 def partitions_table(tenants: int, timings: Mapping[str, partitions.Timing]) -> MarkdownTable:
-    """Return what each operation takes."""
+    """Return the time that each operation takes."""
     rows = [
         (name, f"{wall:,.0f}" if not cpu else f"{wall:,.2f} s", f"{cpu:,.2f} s" if cpu else "")
         for name, (wall, cpu) in timings.items()

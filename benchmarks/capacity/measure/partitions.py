@@ -1,7 +1,7 @@
 """Ten thousand tenants in a real Dagster instance on Postgres: its partitions, its run queue, and whole ticks.
 
-Nothing is polled and no run is executed: only the cost of the number of tenants and of queued runs is measured, in
-Dagster and in our ticks.
+Nothing is polled and no run is executed. Only the costs that depend on the number of tenants and of queued runs are
+measured, in Dagster and in our ticks.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _ORIGIN = RemoteJobOrigin(
 """Queued runs must have one. Nothing is loaded from there, since no run is launched."""
 
 Timing = tuple[float, float]
-"""Seconds on the clock, and of this process' CPU."""
+"""Elapsed seconds, and CPU seconds of this process."""
 
 
 def measure(folder: Path, tenants: int) -> Mapping[str, Timing]:
-    """Return what each operation takes with this number of tenants."""
+    """Return the time that each operation takes with this number of tenants."""
     file = folder / "tenants.yaml"
     names = write_tenants(file, tenants, "intervals: {poll: 365d, listing: 365d}")
     timings: dict[str, Timing] = {}
@@ -112,7 +112,7 @@ def _tick_schedule(instance: dg.DagsterInstance, name: str) -> int:
 
 
 def _queue_runs(instance: dg.DagsterInstance, names: list[str]) -> None:
-    """Queue a run of each tenant, as a backfill does; past the coordinator, which needs a daemon."""
+    """Queue a run of each tenant, as a backfill does. The coordinator is bypassed, since it needs a daemon."""
     assets = frozenset(dg.AssetKey(stage.value) for stage in Stage)
     for number, name in enumerate(names):
         tags = {

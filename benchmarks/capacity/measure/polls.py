@@ -1,4 +1,4 @@
-"""What polls take of the code server, against a real MLflow server."""
+"""Measures the CPU time that polls of a real MLflow server take on the code server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a sync takes of Dagster's services, of a worker and of Postgres: real runs of small tenants.
+"""Measures the load of a sync on Dagster's services, on a worker and on Postgres, with real runs of small tenants.
 
-The tenants are added to an installation that runs already: a sensor requests their first syncs, which measures the
-daemon's submissions. Later syncs without changes are requested through the webserver. What the services take while
-nothing happens is measured before each phase and subtracted.
+The tenants are added to an installation that is already running. A sensor requests their first syncs, which measures
+the daemon's submissions. Later syncs without changes are requested through the webserver. Before each phase, the load
+of the idle services is measured, and it is subtracted from the figures.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_
 from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 SLOTS = 2
-"""Concurrent runs: as many as the cores of the machine that the constants were measured on."""
+"""The number of concurrent runs: as many as the cores of the machine on which the constants were measured."""
 IDLE_SECONDS = 30.0
 _TIMEOUT_SECONDS = 900.0
 _SIZES = Sizes(models=3, versions=9, runs=9)
@@ -43,18 +43,18 @@ _SETTINGS = {
     "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "1",
 }
 _INTERVALS = {"poll": "7d", "listing": "7d", "reconcile": "7d"}
-"""So that nothing but this benchmark requests a sync."""
+"""Intervals so long that only this benchmark requests a sync."""
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dataclass(frozen=True, slots=True)
 class _Counters:
-    """What was used so far: CPU seconds, bytes, and the time of the reading."""
+    """The use so far: CPU seconds and bytes, and the time at which they were read."""
 
     at: float
     daemon: float
     executing: float
-    """Of the code server with all runs."""
+    """CPU seconds of the code server with all runs."""
     postgres: float
     wal: int
     dagster_database: int
@@ -62,14 +62,14 @@ class _Counters:
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """What a number of runs took, without what the idle services take in the same time."""
+    """The use by a number of runs, without the use by idle services in the same time."""
 
     runs: int
     before: _Counters
     after: _Counters
     idle: tuple[_Counters, _Counters]
     connections: int
-    """The most that were open at once."""
+    """The maximum number of connections that were open at the same time."""
 
     def per_run(self, of: Callable[[_Counters], float]) -> float:
         """Return the use of one counter by one run."""
@@ -195,7 +195,7 @@ def _mlflow(folder: Path, stack: ExitStack) -> MlflowServer:
 
 
 def _replace(file: Path, content: str) -> None:
-    """Replace a file at once: a sensor may be about to read it."""
+    """Replace a file atomically, since a sensor may read it at any time."""
     new = file.with_suffix(".new")
     new.write_text(content)
     new.replace(file)

@@ -1,4 +1,4 @@
-"""What tenants take in the store: bytes on disk, and the transactions of ticks that read every tenant's state."""
+"""Measures the cost of tenants in the store: bytes on disk, and transactions of ticks that read every tenant."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _transactions(store: Store, tenants: int) -> Mapping[str, float]:
             new_integrity_events(session, 0)
         waits.append((time.perf_counter() - started) / 3)
     cpu = (time.process_time() - began) / tenants / 3
-    # On a busy machine most transactions also wait for a core.
+    # On a busy machine, most transactions also wait for a core, so a low quantile is used.
     undisturbed = quantiles(waits, n=20)[0]
     return {
         "transaction": 1e3 * cpu,
