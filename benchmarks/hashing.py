@@ -24,7 +24,7 @@ MIB = 1024**2
 
 CHUNK = 256 * 1024
 LARGE, SMALL = (3, 512 * MIB), (5_000, 4 * 1024)
-"""Number of files and bytes per file."""
+"""The number of files, and the number of bytes per file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class _Link:
     """The state that all connections share."""
 
     half_trip: float = 0.0
-    """Seconds."""
+    """Half of the round trip, in seconds."""
     traffic: Traffic = field(default_factory=Traffic)
     cpu_before: float = 0.0
     servers: set[_Server] = field(default_factory=set)

@@ -39,21 +39,21 @@ class SyncTiming:
     """The times of one sync without changes, in seconds."""
 
     request_to_process: float
-    """Seconds until Dagster's daemon dequeued the run and requested its process."""
+    """Seconds from the request until Dagster's daemon dequeued the run and requested a process."""
     process_to_run: float
-    """Seconds until the process had finished its imports and started the run."""
+    """Seconds from then until the process had finished its imports and started the run."""
     run_to_first_call: float
-    """Seconds until the first request reached MLflow."""
+    """Seconds from then until the first request reached MLflow."""
     first_call_to_last_write: float
-    """Seconds of the sync itself."""
+    """Seconds from the first request to the last write: the sync itself."""
     last_write_to_success: float
-    """Seconds until Dagster recorded the success of the run."""
+    """Seconds from the last write until Dagster recorded the success of the run."""
     events: float
     """The number of rows in Dagster's event log."""
     event_bytes: float
     """The size of these rows, without indexes."""
     result_bytes: float
-    """Size of the check results, which Dagster also stores in a separate table."""
+    """The size of the check results, which Dagster also stores in a separate table."""
 
     @property
     def request_to_first_call(self) -> float:

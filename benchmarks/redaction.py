@@ -43,7 +43,7 @@ def sweep_run(number: int, rng: random.Random) -> TrainingRun:
 
 
 def distinct_run(number: int, rng: random.Random) -> TrainingRun:
-    """Return a run without any text in common with others: the worst case for a cache of texts."""
+    """Return a run without any text in common with other runs: the worst case for a cache of texts."""
     params = {f"param_{index}": f"s3://acme/{rng.getrandbits(128):032x}/part-{index}" for index in range(PARAMS)}
     return _run(number, rng, params)
 

@@ -90,9 +90,9 @@ class Figure:
     append_seconds: float = 0.0
     """Elapsed time in which states were appended to the log."""
     commit_seconds: float = 0.0
-    """Elapsed time of the entry that commits them."""
+    """Elapsed time for the entry that commits the states."""
     log_cpu_seconds: float = 0.0
-    """CPU time of this process for both."""
+    """CPU time of this process for appending states and for the entry that commits them."""
     hash_seconds: float = 0.0
     """CPU time of this process for hashing contents. Only the step that reads a server has this figure."""
     records: int = 0

@@ -77,15 +77,15 @@ class SyntheticReader(MlflowReader):
         )
 
     def prompts(self) -> Listing[Prompt]:
-        """Return none."""
+        """Return an empty listing."""
         return Listing(())
 
     def prompt_versions(self) -> Listing[PromptVersion]:
-        """Return none."""
+        """Return an empty listing."""
         return Listing(())
 
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
-        """Return none."""
+        """Return an empty listing."""
         return Listing(())
 
     def experiments(self) -> Listing[Experiment]:

@@ -29,7 +29,7 @@ class MarkdownTable:
     """A table of figures."""
 
     name: str
-    """Its name in the page on performance, unique over all benchmarks."""
+    """The table's name in the page on performance. It is unique among all benchmarks."""
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""

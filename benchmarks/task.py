@@ -49,7 +49,7 @@ class FileTask:
     url: str
     """The server or the bucket, for plain connections."""
     query: str
-    """The part of each plain request's URL that authenticates it; empty if it needs none."""
+    """The part of each plain request's URL that authenticates it; empty if the request needs no authentication."""
     folders: tuple[str, ...]
     """The folders, from the server's or the bucket's root. Plain connections know nothing else about the files."""
     stores: tuple[Mapping[str, object], ...] = ()

@@ -51,9 +51,9 @@ class DrainRecord:
 
     backfill: str
     launched_at: float
-    """Seconds since 1970."""
+    """The time of the launch, in seconds since 1970."""
     left_at: float = 0.0
-    """When the observation ended."""
+    """The time at which the observation ended."""
     changes: list[Change] = field(default_factory=list)
     """The versions that were registered during the backfill."""
     peak_bytes: dict[str, int] = field(default_factory=dict)

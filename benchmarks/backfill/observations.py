@@ -27,12 +27,12 @@ MAX_SENSOR_WAIT_SECONDS = 60.0
 EVEN_RATE = 0.75
 """The minimum rate of the slowest fifth of a backfill, relative to the fastest fifth."""
 MIN_TENANTS_FOR_RATES = 100
-"""In smaller backfills, a fifth is over before all slots of the queue are in use."""
+"""The minimum number of tenants for this check. In a smaller backfill, a fifth ends before all slots are in use."""
 
 _REQUESTER_BY_TAG = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
 
 Spread = tuple[float, float]
-"""Median and maximum, in seconds."""
+"""A median and a maximum, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

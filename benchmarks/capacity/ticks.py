@@ -19,7 +19,7 @@ class TickKind:
 
     name: str
     interval: float
-    """In seconds."""
+    """The interval in seconds."""
     transactions: int
     """The number of transactions in the store for each tenant. The transactions of polls count as a part of each
     poll."""

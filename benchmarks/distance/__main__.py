@@ -24,7 +24,7 @@ from verifywise_mlflow_tests.artifacts.stores.servers import AZURITE
 
 ALL_DISTANCES_MS = (0.0, 20.0, 50.0, 100.0)
 STORE_DISTANCES_MS = (0.0, 50.0)
-"""Without arguments, the emulators' share of the run is limited."""
+"""The default distances for stores. Fewer distances limit the emulators' share of a run without arguments."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

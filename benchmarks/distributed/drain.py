@@ -25,7 +25,7 @@ class LauncherFigures:
     launcher: str
     runs: int
     seconds: float
-    """From the first request to the end of the last run."""
+    """The time from the first request to the end of the last run."""
     cpu_seconds: float
     """CPU time of Dagster, the runs and the workers; without MLflow, Postgres and Redis."""
     services_cpu_seconds: float

@@ -27,15 +27,15 @@ class FirstCall:
     request_to_queue: float
     """From just before the request to the webserver until the run is in the queue."""
     queue: float
-    """Until the daemon takes the run from the queue and hands it to the launcher."""
+    """From then until the daemon takes the run from the queue and hands it to the launcher."""
     launch_to_process: float
-    """Until a process has the run: through the code server, or the broker and a worker."""
+    """From then until a process has the run: through the code server, or through the broker and a worker."""
     process_to_start: float
-    """Until Dagster has loaded the job and starts the run."""
+    """From then until Dagster has loaded the job and starts the run."""
     start_to_step: float
-    """Until Dagster has initialized the resources and starts the first step."""
+    """From then until Dagster has initialized the resources and starts the first step."""
     step_to_call: float
-    """Until MLflow's server gets the first request of the sync."""
+    """From then until MLflow's server receives the first request of the sync."""
 
     @property
     def after_launch(self) -> float:

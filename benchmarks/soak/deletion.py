@@ -25,7 +25,7 @@ class Deletion:
     """The database before and after the deletion."""
 
     deleted: int
-    """Number of deleted runs."""
+    """The number of deleted runs."""
     before: DatabaseSize
     after: DatabaseSize
     materialized_before: MaterializedTenants

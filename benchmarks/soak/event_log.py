@@ -10,7 +10,8 @@ from statistics import median
 import psycopg2
 
 MAX_GROWTH_FACTOR = 1.1
-"""A sync without changes may leave a tenth more at the end than at the start, since numbers get more digits."""
+"""The limit of growth: at the end, a sync without changes may leave a tenth more than at the start, since numbers get
+more digits."""
 
 
 @dataclass(frozen=True, slots=True)

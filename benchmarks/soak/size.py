@@ -9,7 +9,7 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class SoakSize:
-    """The default is the full soak; a test uses a small one."""
+    """The size of a soak. The default is the full soak; a test uses a small soak."""
 
     minutes: int = 30
     """Minutes of the simulated clock."""
@@ -21,7 +21,7 @@ class SoakSize:
     changes_per_minute: int = 12
     """The number of changes per minute."""
     healthy_per_fault: int = 12
-    """Share of the healthy tenants that get a fault in a minute."""
+    """The number of healthy tenants of which one gets a fault in a minute."""
     processes: int = 4
     """The number of concurrent syncs."""
     max_seconds: float = inf

@@ -31,7 +31,7 @@ BadgeTone: TypeAlias = Literal["good", "warning", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class BadgeMeaning:
-    """What a badge says to people, and how it looks."""
+    """The meaning of a badge for people, and its appearance."""
 
     sentence: str
     """The meaning for one version."""
@@ -119,7 +119,7 @@ class EvaluatedVersion:
     version_number: int
     lifecycle_stage: str | None
     badge: Badge | None
-    """None: not evaluated yet."""
+    """The badge; None if the version was not evaluated yet."""
 
 
 SelectionReason: TypeAlias = Literal["in production", "newest that is not archived", "newest; all are archived"]

@@ -22,8 +22,8 @@ class ClauseState(StrEnum):
     """How much evidence a tenant's records hold for a clause."""
 
     EVIDENCED = "evidenced"
-    """Every version that is not archived shows evidence. A version that no rule applies to shows none: its stage may be
-    missing."""
+    """Every version that is not archived shows evidence. A version to which no rule applies shows no evidence: its
+    stage may be missing."""
     PARTLY = "partly"
     DECLARED_ONLY = "declared only"
     SUPPORTS = "supports"

@@ -1,8 +1,8 @@
 """Frameworks: the clauses that rules may give evidence for. Each clause states how much of it MLflow can show at most.
 
-A framework is a YAML file. Some come with the package; operators and tenants add others. Each clause has its number and
-a sentence of our own, never the text of a standard. How much MLflow can show is an upper limit: no rule and no report
-may claim more of a clause than the catalog does.
+A framework is a YAML file. Some frameworks come with the package; operators and tenants add other frameworks. Each
+clause has its number and a sentence of our own, never the text of a standard. How much MLflow can show is an upper
+limit: no rule and no report may claim more of a clause than the catalog does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Obtainable(StrEnum):
     EVIDENCED = "evidenced"
     """A value that MLflow recorded by itself shows what the clause requires."""
     PARTLY = "partly"
-    """MLflow shows a part; the clause's ``blank`` says what it does not show."""
+    """MLflow shows a part. The clause's ``blank`` states what MLflow does not show."""
     DECLARED_ONLY = "declared only"
     """MLflow shows a claim, such as a tag, but not that the claim is true."""
     SUPPORTS = "supports"

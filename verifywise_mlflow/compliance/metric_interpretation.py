@@ -242,7 +242,7 @@ def _words_of_metrics(extra: frozenset[str]) -> Mapping[str, Sequence[tuple[Word
 
 
 def _metric_in(words: Words, known: Mapping[str, Sequence[tuple[Words, str]]]) -> tuple[str, Words]:
-    """Return the common name of the metric that the words contain, and the other words; empty if there is none."""
+    """Return the common name of the metric in the words, or an empty text if there is none, and the other words."""
     best: tuple[Words, str, int] | None = None
     for index, word in enumerate(words):
         for metric_words, metric in known.get(word, ()):
@@ -257,7 +257,7 @@ def _metric_in(words: Words, known: Mapping[str, Sequence[tuple[Words, str]]]) -
 
 
 def _fairness_in(words: Words) -> str:
-    """Return the measure of fairness that the words contain, with its spread; empty if there is none."""
+    """Return the measure of fairness that the words contain, with its spread; empty if there is no measure."""
     vocabulary = _vocabulary()
     for measure in vocabulary.fairness:
         of_measure = tuple(measure.split("_"))

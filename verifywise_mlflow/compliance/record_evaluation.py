@@ -222,7 +222,7 @@ class RecordEvaluation:
         except CelEvaluationError as error:
             return Verdict.ERROR, decisive, error
         if is_met is not None and unmet:
-            # A false condition explains more than an unknown one.
+            # A false condition explains more than an unknown condition.
             return Verdict.NOT_EVIDENCED, min(unmet, key=lambda entry: self.holds(entry[0]) is None)[0], None
         return Verdict.NOT_EVIDENCED if is_met is None else Verdict.PASS if is_met else Verdict.FAIL, decisive, None
 

@@ -51,7 +51,7 @@ class Waiver(BaseModel):
     model: _Sentence
     """A registered model's name, in which ``*`` matches any characters and ``?`` matches one."""
     version: int | None = Field(default=None, ge=1, le=_MAX_VERSION_NUMBER, strict=True)
-    """Null: all versions, including future ones."""
+    """The number of the version. Null means all versions, including future versions."""
     approver: _Sentence
     reason: _Sentence
     expires: Annotated[date, BeforeValidator(_day)]

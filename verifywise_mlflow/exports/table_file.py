@@ -20,7 +20,7 @@ Writer: TypeAlias = Callable[[Path, "tuple[Column, ...]", Iterable[object]], int
 
 
 class TableFileError(ValueError):
-    """A table cannot be written to this file. The message says what to do."""
+    """A table cannot be written to this file. The message states what to do."""
 
 
 def write_table(path: Path, row_type: type[R], rows: Iterable[R]) -> int:

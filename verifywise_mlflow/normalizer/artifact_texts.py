@@ -1,9 +1,9 @@
 """Texts from the manifest that a value source may name, such as ``{artifact: MLmodel flavors}``.
 
 When a model is logged, MLflow's client writes a flavor such as ``openai`` and a task such as ``llm/v1/chat``. They show
-that a version is generative even if no tag says so. ``mapping.yaml`` (``values.model_kind``) has the normal forms of
-these texts. A text without a normal form, such as the flavor ``transformers``, shows no kind. No further file is read,
-since the manifest has the texts.
+that a version is generative even if no tag states this. ``mapping.yaml`` (``values.model_kind``) has the normal forms
+of these texts. A text without a normal form, such as the flavor ``transformers``, shows no kind. No further file is
+read, since the manifest has the texts.
 """
 
 from __future__ import annotations

@@ -144,10 +144,10 @@ class Candidates:
     ) -> tuple[_SortKey, Candidate] | None:
         """Return a tag's candidate with its sort key, which orders the candidates of the same object.
 
-        A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
-        data than `data_classification: internal`, while `contains_pii: false` says less. A refusal or a failure ranks
-        before all other values, since no other tag of the same object outweighs it. A text without a meaning ranks
-        last.
+        A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` is more specific about
+        personal data than `data_classification: internal`, and `contains_pii: false` is less specific. A refusal or a
+        failure ranks before all other values, since no other tag of the same object outweighs it. A text without a
+        meaning ranks last.
         """
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)

@@ -1,7 +1,7 @@
 """The prompts of a model version: the prompts that its texts name, and whether each prompt is pinned to one version.
 
 A prompt that is named without a version or by an alias such as ``@latest`` can change while the model that uses it
-stays the same. The prompt in use is then not the evaluated one.
+stays the same. The prompt in use is then not the evaluated prompt.
 """
 
 from __future__ import annotations

@@ -315,7 +315,7 @@ TAG_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.fil
 PRECEDENCE_FIELDS: Final = tuple(
     name for name, spec in FIELD_SPECS.items() if spec.filled_from is not FilledFrom.OBJECTS
 )
-"""The fields whose value is one text, taken from the first value source that has one."""
+"""The fields whose value is one text, taken from the first value source that has a text."""
 
 DEFAULTABLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.may_have_default)
 """The fields for which ``tenants.yaml`` may state one value for all versions."""

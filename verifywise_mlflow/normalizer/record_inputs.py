@@ -29,8 +29,7 @@ class RecordInputs:
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
     origin: VersionOrigin | None = None
-    """The object that the version was registered from. If it is None, the run is the run that the version itself
-    names."""
+    """The object that the version was registered from. If it is None, the version itself names the run."""
     logged_model: LoggedModel | None = None
     """The logged model that the version was registered from."""
     logged_model_link: LoggedModelLink | None = None

@@ -35,7 +35,7 @@ from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 _ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1, location_name="x"), "y"), SYNC_JOB
 )
-"""Queued runs must have one. Nothing is loaded from there, since no run is launched."""
+"""A code location, which each queued run must have. Nothing is loaded from it, since no run is launched."""
 
 Timing = tuple[float, float]
 """Elapsed seconds, and CPU seconds of this process."""

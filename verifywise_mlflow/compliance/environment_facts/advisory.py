@@ -36,7 +36,7 @@ class Advisory:
     names: frozenset[str]
     """The id and its aliases."""
     severity: float | None
-    """The CVSS score, 0 to 10; None if the entry states none."""
+    """The CVSS score, 0 to 10; None if the entry states no score."""
     versions: frozenset[str]
     ranges: tuple[tuple[tuple[Version, str], ...], ...]
     """The events of each range, sorted."""
@@ -97,7 +97,7 @@ def _contains(events: Sequence[tuple[Version, str]], version: Version) -> bool:
 def _ranges(ranges: Iterable[object]) -> Iterator[tuple[tuple[Version, str], ...]]:
     for described in ranges:
         if not isinstance(described, Mapping) or described.get("type") != "ECOSYSTEM":
-            continue  # commits of a repository say nothing about releases
+            continue  # commits of a repository do not state the affected releases
         events = [
             (at, kind)
             for event in _list(described.get("events"))

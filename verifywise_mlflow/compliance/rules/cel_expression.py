@@ -47,7 +47,7 @@ __all__ = [
 
 
 class CelExpressionError(ValueError):
-    """The text is not an expression over a record. The message says what is wrong and where in the text."""
+    """The text is not an expression over a record. The message states what is wrong, and where in the text."""
 
 
 _COMPILER_ERROR = re.compile(

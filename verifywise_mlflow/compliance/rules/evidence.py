@@ -78,7 +78,7 @@ class Evidence:
     """The values of one record that the rules read."""
 
     known: Mapping[str, CelValue]
-    """Variable to value, for each variable that has one."""
+    """Variable to value, for each variable that has a value."""
     unrecognized: Mapping[str, str]
     """Field to its value, for values outside the field's normal forms."""
     raw: Mapping[str, CelValue]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenLineageTarget:
-    """Where a tenant's lineage is sent."""
+    """A receiver of a tenant's lineage."""
 
     store: Store
     tenant: Tenant

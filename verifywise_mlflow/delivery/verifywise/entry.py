@@ -39,7 +39,7 @@ def entry_steps(
     Args:
         key: The version's key in VerifyWise.
         fields: The entry's fields without its status.
-        status: The status to set, unless a person has set another one.
+        status: The status to set, unless a person has set another status.
         ledger: What we last wrote about the version.
         remote: The server's objects.
 

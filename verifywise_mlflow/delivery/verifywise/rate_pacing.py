@@ -16,7 +16,7 @@ from typing import Final
 from verifywise_mlflow.http.errors import RateLimitedError
 
 RESERVED_SHARE: Final = 0.2
-"""The part of each limit that is left to others: people use VerifyWise from the same address, behind one proxy."""
+"""The part of each limit that is left to people. They use VerifyWise from the same address, behind one proxy."""
 MAX_WAIT_SECONDS: Final = 90.0
 """The longest wait. It is longer than the window of most requests, a minute, and shorter than the window of requests
 about files, a quarter of an hour."""

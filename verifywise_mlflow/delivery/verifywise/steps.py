@@ -71,7 +71,7 @@ class LeftAlone:
 
 
 class AmbiguousError(Exception):
-    """Two remote objects match: a person has to decide which of them is ours. The message says where."""
+    """Two remote objects match: a person has to decide which of them is ours. The message states where they are."""
 
 
 Step: TypeAlias = Write | Note | DefineField | LeftAlone

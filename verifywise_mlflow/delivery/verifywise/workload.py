@@ -27,7 +27,8 @@ class Workload:
     version: PendingVersion
     subject: Subject
     desired: DesiredState | None
-    """None if nothing is delivered: the version is out of scope and has no entry, or it was not evaluated yet."""
+    """The desired state. None if nothing is delivered: the version is out of scope without an entry, or not
+    evaluated."""
     ledger: Ledger
     predecessors: tuple[tuple[Subject, Ledger], ...]
     """Deleted versions with the same name and number, if they were delivered."""

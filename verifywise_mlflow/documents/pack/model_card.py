@@ -128,7 +128,7 @@ def _head(known: VersionDossier) -> Iterator[tuple[str, object]]:
 def _model_index(known: VersionDossier, metrics: Sequence[tuple[str, float]]) -> Mapping[str, object]:
     """Return the metrics in the form of Hugging Face.
 
-    The form requires a data set, but MLflow does not say which one a metric was computed on.
+    The form requires a data set, but MLflow does not state the data set on which a metric was computed.
     """
     tasks = known.environment.tasks if known.environment else ()
     return {

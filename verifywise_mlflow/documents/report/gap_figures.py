@@ -51,7 +51,7 @@ class RuleGaps:
     open: int = 0
     waived: int = 0
     oldest: datetime | None = None
-    """When the oldest open gap was opened."""
+    """The time at which the oldest open gap was opened."""
     versions: list[ListedGap] = field(default_factory=list)
     """The first ``MAX_PER_RULE`` gaps, the most urgent first."""
 

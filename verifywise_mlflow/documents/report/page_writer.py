@@ -32,7 +32,7 @@ class PageWriter:
     search_sources: Sequence[str]
     """The scripts with the entries that the search finds."""
     paths: TenantPaths | None = None
-    """None if the pages are about all tenants."""
+    """The paths of the tenant's pages; None if the pages are about all tenants."""
     only_systems: Sequence[str] = ()
     """The AI systems that the report is about; empty if it is about all models."""
 

@@ -22,7 +22,7 @@ class Span:
     version_number: int
     begin: datetime
     end: datetime | None
-    """None if the version still has the stage or alias."""
+    """The end of the time; None if the version still has the stage or alias."""
 
 
 @dataclass(frozen=True, slots=True)

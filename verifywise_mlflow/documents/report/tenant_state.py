@@ -42,7 +42,7 @@ class ModelSummary:
     version_numbers: Sequence[int]
     """The living versions, newest first."""
     badge: ModelBadge | None
-    """None for a model without versions."""
+    """The badge of the model; None for a model without versions."""
     counting: InventoryRow
     """The newest version that counts for the badge. If the model has no version, this is the model's own row."""
     open_gaps: Mapping[str, int]

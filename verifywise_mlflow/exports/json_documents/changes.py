@@ -32,7 +32,7 @@ class EventRow:
     version_number: int | None
     """The version; null for an event of the model. For an alias, the version that it points to, or pointed to."""
     incarnation: int
-    """From 2 on, earlier objects had the same name or number."""
+    """The number of this object among the objects that have had the same name or number. The first has the number 1."""
     alias: str | None
     """The alias that moved; null for other events."""
     previous: str | None
@@ -40,7 +40,7 @@ class EventRow:
     value: str | None
     """The value since then."""
     happened_at: Moment | None
-    """When it happened; null unless MLflow reports it."""
+    """When the event happened; null if MLflow does not report the time."""
     seen_at: Moment
     """When a sync saw the event."""
     sync_id: str
@@ -164,7 +164,7 @@ class EventChange(_Change):
     version_number: int | None
     """The version."""
     incarnation: int
-    """From 2 on, earlier objects had the same name or number."""
+    """The number of this object among the objects that have had the same name or number. The first has the number 1."""
     alias: str | None
     """The alias that moved."""
     previous: str | None
@@ -172,7 +172,7 @@ class EventChange(_Change):
     value: str | None
     """The value since then."""
     happened_at: Moment | None
-    """When it happened; null unless MLflow reports it."""
+    """When the event happened; null if MLflow does not report the time."""
 
 
 class RecordChange(_Change):

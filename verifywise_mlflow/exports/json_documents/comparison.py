@@ -41,7 +41,7 @@ class CompareDocument(JsonDocument):
     NAME: ClassVar[str] = "comparison"
 
     at: datetime
-    """When they were read, UTC."""
+    """When the versions were read from the database, UTC."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     model_name: str

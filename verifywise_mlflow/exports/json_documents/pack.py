@@ -117,7 +117,7 @@ class PackRecordDocument(_VersionDocument):
     valid_from: datetime
     """The time since which the record has been in this state, UTC."""
     sync_id: str
-    """The sync that wrote it; empty if none did."""
+    """The sync that wrote this state; empty if no sync wrote it."""
     record: JsonObject
     """The value of each field, as docs/reference/canonical-record.md describes it; null if the value is unknown."""
     origins: Mapping[str, JsonObject]
@@ -145,7 +145,7 @@ class PackedBadge:
     valid_from: datetime
     """The time since which the version has had this badge, UTC."""
     sync_id: str
-    """The sync that wrote it; empty if none did."""
+    """The sync that wrote this state; empty if no sync wrote it."""
 
 
 @value_object
@@ -209,7 +209,7 @@ class PackedVerdict:
     valid_from: datetime
     """The time since which the verdict has been the same, UTC."""
     sync_id: str
-    """The sync that wrote it; empty if none did."""
+    """The sync that wrote this state; empty if no sync wrote it."""
     open_since: datetime | None
     """The time since which the gap has been open, UTC; null if no gap is open. A verdict ``not read`` does not close a
     gap."""

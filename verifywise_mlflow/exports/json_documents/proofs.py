@@ -57,7 +57,7 @@ class StateProofDocument(_TrailDocument):
 
 
 class ConsistencyProofDocument(_TrailDocument):
-    """What ``audit prove --consistency`` writes: that a later trail and its log of states extend a former one."""
+    """What ``audit prove --consistency`` writes: a proof that a later trail and log of states extend a former one."""
 
     NAME: ClassVar[str] = "consistency-proof"
 

@@ -21,12 +21,12 @@ class _Part(BaseModel):
 
 
 class ShownSpan(_Part):
-    """When a state was valid."""
+    """The period in which a state was valid."""
 
     held_from: Moment
     """The start of the period."""
     sync_id: str
-    """The sync that wrote it; empty if none did."""
+    """The sync that wrote the state; empty if no sync wrote it."""
     held_until: Moment | None
     """The end of the period, which is not a part of it; null for the current state."""
     ended_by_sync_id: str | None
@@ -38,9 +38,9 @@ class ShownBadge(_Part):
 
     badge: Annotated[str, Field(description=f"{BADGE_WORDS}.")]
     evaluated_at: Moment
-    """When an evaluation last gave this badge."""
+    """The time of the last evaluation that led to this badge."""
     span: ShownSpan
-    """When the version had this badge."""
+    """The period in which the version had this badge."""
     rule: str
     """How badges follow from verdicts."""
 
@@ -86,7 +86,7 @@ class ShownVerdict(_Part):
     input_hash: str
     """A hash of everything that determines the verdict."""
     span: ShownSpan
-    """When the verdict was valid."""
+    """The period in which the verdict was valid."""
     open_since: Moment | None
     """The time since which the gap has been open; null if no gap is open. A verdict ``not read`` does not close a
     gap."""
@@ -141,7 +141,7 @@ class ShowDocument(JsonDocument):
     revision: int
     """A number that grows with each write of the record."""
     span: ShownSpan
-    """When the record was valid."""
+    """The period in which the record was valid."""
     badge: ShownBadge | None
     """The badge; null before the first evaluation."""
     verdicts: tuple[ShownVerdict, ...]

@@ -42,7 +42,7 @@ class DeclaredFacts:
     owner: str | None
     """Who is responsible for the system."""
     affected_persons: str | None
-    """Whom the system's output is about."""
+    """The persons that the system's output is about."""
     last_review: date | None
     """The day of the last review."""
     next_review: date | None
@@ -171,7 +171,7 @@ class SystemDocument(JsonDocument):
     system: SystemRow
     """The system."""
     models: tuple[SystemModelRow, ...]
-    """Its models, by name."""
+    """The models of the system, by name."""
     documents: tuple[SystemDocumentRow, ...]
     """Declared documents, as in the file."""
     history: tuple[DeclarationRow, ...]

@@ -25,7 +25,7 @@ _PART: Final = re.compile(r"part-(\d{6,})\.(?:parquet|jsonl)")
 
 
 class ExportDirectoryError(Exception):
-    """A directory cannot take the export. The message says what to do."""
+    """A directory cannot take the export. The message states what to do."""
 
 
 class ExportState(BaseModel):

@@ -1,4 +1,4 @@
-"""Precedence: selects the candidate that becomes a field's value, and derives findings from the others.
+"""Precedence: selects the candidate that becomes a field's value, and derives findings from the other candidates.
 
 The chosen candidate's ``Origin`` (``normalizer/origin.py``) is the provenance of the value.
 
