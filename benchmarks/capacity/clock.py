@@ -45,8 +45,7 @@ class Clock:
 
 
 class SharedCore:
-    """A core that jobs share evenly. The jobs are the threads of a Python process, which hold the interpreter lock in
-    turn.
+    """A core that jobs share evenly. A job is a thread of a Python process; threads hold the interpreter lock in turn.
 
     Jobs are ordered by the virtual time at which they end, as in fair queueing. The virtual time is the number of
     seconds that a job would get on the core if it were present from the start. A new job delays the other jobs, but it

@@ -197,8 +197,7 @@ def tick_cpu_seconds(workload: Workload, times: ServiceTimes) -> Mapping[str, fl
 
 
 def longest_ticks(workload: Workload, times: ServiceTimes, code_servers: int = 1) -> Mapping[str, float]:
-    """Return the time of each tick if all begin at once. Until it ends, each other tick takes an equal part of the
-    core.
+    """Return the time of each tick if all begin at once. Ticks share the core evenly until they end.
 
     Several code servers share the other ticks.
     """

@@ -1,5 +1,4 @@
-"""The run queue of the simulation. It uses the product's coordinator rules and limits, and Dagster's own counter of
-limits.
+"""The run queue of the simulation. It uses the product's rules and limits, and Dagster's own counter of limits.
 
 Dagster reads all queued runs at each check. Here, runs with the same priority and the same limited tags form one line.
 Only the first run of a line can start next. So the cost depends on the number of lines, not on the number of queued

@@ -1,5 +1,4 @@
-"""``python -m benchmarks.webhooks``: how soon a change in MLflow is evaluated, and how many syncs a burst of changes
-causes.
+"""``python -m benchmarks.webhooks``: how soon a change in MLflow is evaluated, and how many syncs a burst causes.
 
 Postgres, MLflow with webhooks, the listener, and Dagster's code server, webserver and daemon are separate processes.
 With ``--launcher celery``, Redis and a worker are also separate processes. For one version after the other, a tag is

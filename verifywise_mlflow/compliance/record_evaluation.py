@@ -165,8 +165,7 @@ class RecordEvaluation:
         return RuleEvaluation(self, rule, self._decide(rule, error))
 
     def _is_affordable(self, rule: CompiledRule) -> bool:
-        """Return whether this process may evaluate a rule and its sentences: within the budget, without the CEL
-        library.
+        """Return whether this process may evaluate a rule and its sentences, within the budget and without the library.
 
         The rule's costly conditions are evaluated here, so that no later step needs the library.
         """

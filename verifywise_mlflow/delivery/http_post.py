@@ -1,5 +1,4 @@
-"""Posts events to a server through the guarded connections of ``http``. Each event gets one attempt: the outbox
-retries.
+"""Posts events to a server through the guarded connections of ``http``. One attempt per event: the outbox retries.
 
 No redirect is followed. The response is limited in time and size, and is not quoted. No message repeats the URL, which
 may be a secret.

@@ -1,5 +1,4 @@
-"""The values of a record that rules read: known values, the values in the form of the record, and texts without a
-value.
+"""The values of a record that rules read: known values, the values as recorded, and texts without a value.
 
 cel_variables.py describes each variable. An ``EvidenceReader`` is created once for a policy, and reads any number of
 records. It selects only the fields and members that the rules read, since a manifest can be large.

@@ -1,5 +1,4 @@
-"""The versions of a model that are in use at the same time. A rule on one version can read these facts about the
-others.
+"""The versions of a model that are in use at the same time. A rule on one version can read their numbers.
 
 A version is in use if it is in production or staging, or if its deployment status states that it is at least partly
 deployed. A rule reads the numbers of these versions as the variable ``model_versions``, which is known only for

@@ -46,8 +46,7 @@ class PageFolder:
 
 @contextmanager
 def replaced_folder(destination: Path) -> Iterator[PageFolder]:
-    """Yield a folder to fill. When the block ends, the folder replaces the destination. If the block raises, the folder
-    is deleted.
+    """Yield a folder to fill. It replaces the destination when the block ends, and is deleted if the block raises.
 
     Raises:
         UnsuitableFolderError: the destination is a file, or a folder with anything other than a report.

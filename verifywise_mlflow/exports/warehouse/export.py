@@ -1,5 +1,4 @@
-"""Exports a tenant. The first export writes everything; later exports write only what has changed since the last
-export.
+"""Exports a tenant. The first export writes everything; later exports write only later changes.
 
 All tables are read in one snapshot of the database. An interrupted export leaves the directory as it was. Part files
 are written to a separate folder and then moved into the folders of their tables. They count only when the state names
