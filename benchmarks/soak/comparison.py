@@ -69,7 +69,7 @@ def find_differences(fleet: Sequence[FleetServer], deleted: Set[Key], syncs: int
     """Yield a sentence for each object that is lost or duplicated.
 
     Args:
-        estates: the servers.
+        fleet: the servers.
         deleted: the versions that were deleted in MLflow.
         syncs: the number of syncs.
         store: our database, opened as its owner.
