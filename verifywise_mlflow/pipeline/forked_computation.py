@@ -126,8 +126,8 @@ def _serve(compute: Callable[[B], R], first: B, connection: Connection, connecti
     connection_of_parent.close()  # so that the pipe ends with the parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # The parent's objects are neither freed nor copied here. A batch is freed as a whole, so one collection per batch
-    # is enough.
+    # From here on, the garbage collector skips the parent's objects: visiting them would copy their memory pages.
+    # A batch is freed as a whole, so one collection per batch is enough.
     gc.freeze()
     gc.disable()
     connection.send(_answer(compute, first))

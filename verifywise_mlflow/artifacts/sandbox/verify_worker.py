@@ -1,4 +1,4 @@
-"""The worker that verifies model signatures. Bundles are as untrusted as any other file."""
+"""The worker that verifies model signatures in the sandbox: a signature bundle is as untrusted as any other file."""
 
 from __future__ import annotations
 

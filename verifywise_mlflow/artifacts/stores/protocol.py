@@ -25,7 +25,7 @@ class ListingRequest:
     is_by_folder: bool = False
     """Whether the keys below a further slash are listed as one folder instead of one by one."""
     start: str = ""
-    """The key at which the listing starts: no key that sorts before it is listed."""
+    """The key at which the listing starts. Keys that sort before this key are left out."""
     token: str | None = None
     """The continuation token of the previous page."""
 

@@ -51,8 +51,8 @@ def register(
 ) -> TargetState:
     """Record a new target, or a target with other settings.
 
-    The target's confirmation and error are reset; the times of its last delivery stay. What was delivered to the same
-    destination stays recorded, so that nothing is sent twice.
+    The target's confirmation and error are reset; the times of its last delivery stay. The delivery ledger stays, too:
+    content that it records for a destination is not written to that destination again.
     """
     values = {
         "settings_digest": settings_digest,
