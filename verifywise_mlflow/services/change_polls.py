@@ -89,7 +89,7 @@ class RegistryFingerprints:
     complete: frozenset[str]
     """The names of the fields whose listings are complete."""
     reported_parts: Mapping[Key, str]
-    """For a tenant with webhooks, a digest of each version's parts that webhooks report."""
+    """A digest of each version's tags and aliases, whose changes webhooks report. Empty without webhooks."""
 
 
 def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:

@@ -53,13 +53,13 @@ _SEVERITY_ORDER: Final = tuple(reversed(Severity))
 
 @dataclass(frozen=True, slots=True)
 class JudgedRule:
-    """A rule and its verdict on the version."""
+    """A rule and its verdict on the version as of the dossier's time."""
 
     rule: StoredRule
     """The rule; its texts are empty if the policy at that time did not have the rule."""
     verdict: VerdictState
     waiver: StoredWaiver | None
-    """The waiver that covered the gap at that time; None for a verdict that is not a gap."""
+    """The waiver that covered the gap at that time; None if no waiver covered it, or if the verdict is not a gap."""
     clauses: tuple[CitedClause, ...]
     """The clauses that the rule gives evidence for."""
 

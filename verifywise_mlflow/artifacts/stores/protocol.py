@@ -38,7 +38,8 @@ class StoredObject:
     size: int
     """Bytes, as listed."""
     state: str | None = None
-    """The result of ``object_state``; None if the store shows no state."""
+    """A digest that changes when the object is written again (see ``object_state``); None if the object was listed
+    without an ETag or a generation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,10 +129,11 @@ def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
 
 
 def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
-    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag when it dequeues runs.
+    """Raise a queued run to ``priority``; do nothing if the run has started.
 
-    ``add_run_tags`` rewrites the whole run as it was read just before. If the run has started, this could overwrite
-    what the run's own process writes.
+    The priority is a tag of the run, which Dagster reads when it dequeues runs. ``add_run_tags`` reads the run and
+    writes all of it back, not only the tags. For a started run, this could overwrite what the run's own process wrote
+    in between.
     """
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status in (Status.QUEUED, Status.NOT_STARTED):

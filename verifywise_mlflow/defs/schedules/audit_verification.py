@@ -20,7 +20,7 @@ an acceptance that was not theirs."""
 @dg.op
 def recompute_chains(context: dg.OpExecutionContext) -> None:
     """Recompute each tenant's hash chain and records, and fail if anything differs from what was written."""
-    # Imported here, since it imports cryptography and the rules, which no other run needs.
+    # Imported here, since these modules import cryptography, which few other runs need.
     from verifywise_mlflow.services import audit_verification
     from verifywise_mlflow.services.record_verification.alert_text import acceptance_sentence, damage_sentence
     from verifywise_mlflow.services.record_verification.verification import Scope, verify_records

@@ -63,7 +63,11 @@ def retirement_steps(ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
 
 
 def _unless_deleted(steps: Iterator[Step], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
-    """Yield the steps. If a person deleted their entry, yield only the steps before the first write."""
+    """Yield the steps, unless a person has deleted the version's entry in VerifyWise.
+
+    If the ledger already states the deletion, yield nothing. If not, yield the steps before the first write, then the
+    steps that record the deletion.
+    """
     row = ledger.get(entry.ITEM)
     if row is not None and row.remark == DELETED_BY_HAND:
         return

@@ -1,4 +1,4 @@
-"""How much a tenant's syncs have written to its histories on the last day, and what the last sync held back."""
+"""A tenant's use of its daily history quota: bytes written on one day, and how many changes the last sync held back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events that follow from two states of a version's compliance: its badge and its open gaps."""
+"""The events that report how an evaluation changed a version's compliance: its badge and its open gaps."""
 
 from __future__ import annotations
 
