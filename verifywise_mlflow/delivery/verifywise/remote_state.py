@@ -61,7 +61,7 @@ class RemoteState:
         return {entry.id: entry for entry in self.client.inventory()}
 
     def current_entry(self, entry_id: int) -> InventoryEntry | None:
-        """Return an inventory entry as it is now; None if it does not exist (any more)."""
+        """Return an inventory entry, in a plan as it was listed; None if it does not exist (any more)."""
         return self.client.inventory_entry(entry_id) if self._reads_current else self.entries.get(entry_id)
 
     def entries_with_key(self, key: str) -> list[InventoryEntry]:
@@ -83,7 +83,7 @@ class RemoteState:
         return {risk.id: risk for risk in self.client.risks()}
 
     def current_risk(self, risk_id: int) -> ModelRisk | None:
-        """Return a risk as it is now; None if it does not exist."""
+        """Return a risk, in a plan as it was listed; None if it does not exist."""
         if not self._reads_current:
             return self.risks.get(risk_id)
         _ = self.entries  # the change needs them; they are read before the risk, so that nothing delays the change
@@ -115,7 +115,7 @@ class RemoteState:
         return [item for item in self.evidence.values() if _ends_with(item.fields.get("description"), reference)]
 
     def current_evidence(self, evidence_id: int) -> EvidenceItem | None:
-        """Return an entry of the evidence hub as it is now; None if it does not exist (any more)."""
+        """Return an entry of the evidence hub, in a plan as it was listed; None if it does not exist (any more)."""
         if self._reads_current:
             self.__dict__.pop("evidence", None)
         return self.evidence.get(evidence_id)
