@@ -40,7 +40,8 @@ class BadgeMeaning:
     tone: BadgeTone
     """The emphasis. Each output has its own color for each tone."""
     color: str
-    """The color of the badge's image. White text on this color has a contrast above 4.5, as WCAG 2.2 requires."""
+    """The color of the badge's image. White text on this color has a contrast above 4.5, as WCAG 2.2 requires of small
+    text."""
 
 
 BADGE_MEANINGS: Final[Mapping[str, BadgeMeaning]] = {

@@ -124,7 +124,7 @@ class Evaluator:
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
         """Return the same results as ``evaluate``, but compute on demand the parts that only a changed verdict needs.
 
-        A rule that may exceed its budget on this record is left out.
+        The reason is such a part. A rule that may exceed its budget on this record is left out.
         """
         rules, stored = self._compilation
         record = RecordEvaluation(subject, self._evidence.read(subject), self._today, stored)

@@ -1,7 +1,7 @@
 """Counts the values and the nesting of a JSON text before it is parsed.
 
 A body with three bytes per value (``{},{},…``) takes seventy bytes of memory per value after it is parsed. So the
-structural characters outside of strings are counted before, in C and without creating an object per value.
+structural characters outside of strings are counted before parsing, in C and without creating an object per value.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Reader(Protocol):
         """Read one logged model by its id, in any experiment."""
 
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
-        """List the logged models of the type agent in some experiments; None if the server has no logged models."""
+        """List the logged models of the type agent in some experiments; None if this server's agents cannot be read."""
 
     def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
         """List the evaluation data sets of some experiments, without their records."""

@@ -146,7 +146,7 @@ class TrackingReader:
         """
         body = {
             "experiment_ids": list(experiment_ids),
-            # ILIKE, because clients write the type in any case.
+            # ILIKE ignores case, because the type is a text that a client chose.
             "filter": f"model_type ILIKE '{AGENT}'",
             # In this order, only a deletion moves rows.
             "order_by": [{"field_name": "creation_timestamp", "ascending": True}],

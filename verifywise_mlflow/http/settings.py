@@ -44,8 +44,8 @@ class Limits:
     retry_deadline_seconds: Seconds = 20.0
     """The time after the start of the first attempt after which no further attempt starts."""
     retry_budget_seconds: Seconds = 120.0
-    """The total time of a connection's failed attempts and the waits after them. A sync has one connection to MLflow
-    only."""
+    """The total time of a connection's failed attempts and the waits after them. A sync has one connection to
+    MLflow."""
     breaker_threshold: Count = 3
     """The number of failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
     breaker_open_seconds: Seconds = 30.0

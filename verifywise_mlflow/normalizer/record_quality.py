@@ -52,7 +52,7 @@ def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]
 
 
 def _experiment_id(inputs: RecordInputs) -> str | None:
-    """Return the ID of the experiment that the run names, or that the logged model names if there is no run."""
+    """Return the ID of the experiment that the run names; if there is none, the ID that the logged model names."""
     named = (found.experiment_id for found in (inputs.run, inputs.logged_model) if found)
     return next((experiment_id for experiment_id in named if experiment_id is not None), None)
 

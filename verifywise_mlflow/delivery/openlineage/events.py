@@ -72,7 +72,7 @@ class Naming:
 
 
 def lineage_events(state: LineageState, sync_id: str, naming: Naming, include_verdicts: bool) -> Iterator[LineageEvent]:
-    """Yield the events about a version: the events about its origin, and the event about a sync's evaluation."""
+    """Yield the events about a version: the events about its origin, and the events about its evaluation by a sync."""
     yield from _origin_events(state, naming)
     yield from _evaluation_events(state, sync_id, naming, include_verdicts)
 

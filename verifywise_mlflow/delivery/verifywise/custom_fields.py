@@ -52,7 +52,7 @@ def custom_field_steps(
     if not pending or not remote.release.has_custom_fields:
         return
     if entry_id is not None and entry_id not in remote.entries:
-        return  # a person deleted the field
+        return  # a person deleted the entry
     present = remote.client.custom_field_values(entry_id) if entry_id is not None else {}
     yield from _undefinable(remote)
     for field in pending:
