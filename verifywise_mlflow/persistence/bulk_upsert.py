@@ -94,7 +94,7 @@ def upsert_columns(
         session: The transaction.
         table: The table.
         columns: The cells of each column. All columns have the same number of cells, at least one, and each key occurs
-            once. ``text_form`` has the function that makes a cell from a value.
+            once. ``text_form(type).to_text`` makes a cell from a value.
         common: The columns that have one value in all rows, which is not null.
     """
     _write(session, table, columns, common, replaces=True)

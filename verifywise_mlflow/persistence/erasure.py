@@ -57,7 +57,7 @@ def count_erasable_rows(session: TenantSession) -> dict[str, int]:
 
 
 def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
-    """Erase a tenant and record it in its audit trail; return how many rows the tenant had, by table.
+    """Erase a tenant and record it in its audit trail; return the result of ``count_erasable_rows``.
 
     The tenant's readers lose their access, so that they cannot read a later tenant of the same name.
 

@@ -78,8 +78,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "agent_history": _READ,
     "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
-    # A role sees its own row, and the rows of pipelines and listeners. The policies of row-level security read the own
-    # row.
+    # A role sees its own row, which the policies of row-level security read, and the rows of pipelines and listeners.
     "role_grants": _READ,
 }
 """A pipeline's privileges on each table except ``REVISION_TABLE``. A new table must be added here: a test compares

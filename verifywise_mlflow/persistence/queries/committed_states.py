@@ -92,7 +92,7 @@ def last_entry(session: TenantSession) -> int:
 
 
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
-    """Return the first entry after an entry that is also later than a given time; None if there is no such entry.
+    """Return the first entry after ``sequence`` that is also later than a given time; None if there is none.
 
     Raises:
         DatabaseError: an entry was changed so that its time cannot be read.

@@ -20,8 +20,8 @@ MAX_DISTINCT: Final = 10_000
 and values."""
 
 _MAX_VALUE_LENGTH = 201
-"""The number of characters of a value that are returned. It is one more than the longest recognized value has, so that
-longer values can be recognized as longer."""
+"""The number of characters of a value that are returned. It is one more than the maximum length of a recognized value,
+so that a longer value is not taken for a recognized one."""
 
 _SEPARATOR = "\x01"
 # This is one text that is compared byte by byte: comparing an array in the database's collation takes twice as long.

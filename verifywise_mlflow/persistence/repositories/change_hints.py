@@ -81,7 +81,7 @@ class WebhookStatus:
     last_delivery_at: datetime | None = None
     """When the last delivery with a valid signature arrived. Test calls count, but repeated deliveries do not."""
     last_event_at: datetime | None = None
-    """When the last delivery with a valid signature arrived that was not a test call."""
+    """When the last of these deliveries arrived that was not a test call."""
     last_missed_at: datetime | None = None
     """When polling last found a change that no delivery had reported."""
 

@@ -131,7 +131,7 @@ _ENQUEUE_ALL: Final = text(f"INSERT INTO {SCHEMA}.delivery_outbox ({_COLUMNS}) {
 def enqueue_gaps(
     session: TenantSession, targets: Sequence[str], rule_ids: Collection[str], *, sync_id: str, now: datetime
 ) -> None:
-    """Make the versions pending that have an open gap of a rule, since a waiver of the gap was granted or has ended."""
+    """Make versions pending that have an open gap of a rule, since a waiver of the rule was granted or has ended."""
     if not targets or not rule_ids:
         return
     rows = session.execute(

@@ -149,8 +149,8 @@ def pending_manifests(
         .where(
             versions.c.tenant_id == session.tenant_id,
             versions.c.deleted_at.is_(None),
-            # The files of such a version may still be uploading: with a manifest read now, files that arrive later
-            # would count as changed.
+            # The files of a version that is being registered may still be uploading: with a manifest read now, files
+            # that arrive later would count as changed.
             versions.c.status.is_distinct_from(_PENDING),
             or_(*is_due, is_empty),
         )

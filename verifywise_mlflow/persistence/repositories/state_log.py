@@ -21,8 +21,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA, state_log
 
 _SIZE = f"SELECT coalesce(max(position) + 1, 0) FROM {SCHEMA}.state_log WHERE tenant_id = %(tenant_id)s"  # noqa: S608
 _RECENT = 100
-"""The number of last states in which the newest time is searched. Commands write states between the states of a
-sync."""
+"""The number of last states in which the newest time is searched: more than one, since commands write states between
+the states of a sync."""
 
 
 def append(session: TenantSession, states: Sequence[State]) -> None:

@@ -148,10 +148,10 @@ def exceeds(session: TenantSession, kind: ObjectKind[T], limit: int) -> bool:
 def pending_reads_up_to(
     session: TenantSession, kind: ObjectKind[T], limit: int, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects of the widest scope with at most ``limit`` objects, or else of ``CHANGED``.
+    """Return the objects of ``READABLE`` or else of ``PENDING`` if they are at most ``limit``, or else of ``CHANGED``.
 
     ``among`` are the versions to look at. The caller gives them only for a tenant with more than ``limit`` readable
-    objects. So the scope ``READABLE`` is not chosen for such a tenant.
+    objects, so ``READABLE`` is never chosen then.
     """
     if among is not None and not among:
         return []
