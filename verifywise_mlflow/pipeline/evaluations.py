@@ -121,8 +121,8 @@ def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[Evaluation
     """Return the evaluation data sets that changed last; an empty result if the server cannot list them.
 
     Raises:
-        DeadlineExceededError: the sync's deadline has passed. After any other HTTP error, the data sets count as
-            impossible to list.
+        DeadlineExceededError: the sync's deadline has passed. Any other HTTP error counts as a server that cannot list
+            the data sets.
     """
     try:
         return reader.newest_evaluation_datasets(experiments)

@@ -28,8 +28,8 @@ from verifywise_mlflow.http.errors import ForbiddenError, HttpError, Unauthentic
 MEASURED_LISTINGS: Final = 4
 """The number of listings by each route before a route is chosen."""
 NOTICEABLE_RATIO: Final = 1.5
-"""The route by location is chosen if its delay is at most this many times the delay by object. It costs the server
-less, even if network delay hides the difference."""
+"""The route by location is chosen if its delay is less than this many times the delay by object, since this route costs
+the server less, even if network delay hides the difference."""
 FOLDERS_PER_TRIAL: Final = 16
 """While the route by object is used, one folder out of this many is listed by location: the server may have been busy
 when the first delays were measured."""
@@ -68,7 +68,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed enough folders that an empty folder in its listing is believed."""
+        """Whether the route by location has listed enough folders to be trusted when it shows an empty folder."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:

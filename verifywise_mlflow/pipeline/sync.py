@@ -218,7 +218,7 @@ class Sync:
             if stage is Stage.TRAINING_RUNS and any(report.progress.changed for report in self.reports):
                 self._loading = compile_in_background()  # while the runs of the changed versions are read
         if stage is Stage.CANONICAL_RECORDS and self._reader:
-            _ = self._reader.server  # waits for its thread: the offline stages may fork, and a fork ends threads
+            _ = self._reader.server  # waits for its thread: the offline stages may fork, which copies no thread
         if stage is Stage.MODEL_VERSIONS:
             version_prefetch, self._version_prefetch = self._version_prefetch, None
             if version_prefetch and not version_prefetch.is_current(start.newest_version_revision):

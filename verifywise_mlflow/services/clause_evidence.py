@@ -152,7 +152,7 @@ def _rules_of(cited: CitedClause, references: References) -> tuple[str, ...]:
 
 
 def files_read(record: CanonicalRecord, rules: Sequence[RuleOnVersion]) -> Iterator[Mapping[str, object]]:
-    """Yield the source files of the fields that the rules read, each file once."""
+    """Yield the files that are the source of the fields that the rules read, each file once."""
     fields = {path.partition(".")[0] for applied in rules if applied.verdict for path in applied.verdict.values}
     manifest = record.artifact_manifest if isinstance(record.artifact_manifest, Mapping) else {}
     listed = [file for file in _list(manifest.get("files")) if isinstance(file, Mapping)]

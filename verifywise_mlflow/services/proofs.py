@@ -292,7 +292,8 @@ def _evaluations(
 ) -> tuple[list[_ShownState], Mapping[str, Mapping[str, str]]]:
     """Return the newest evaluation, earlier evaluations whose verdicts it kept, and the verdicts in force by rule.
 
-    Evaluations are in the order of the log, since the clock may have been set back between two of them.
+    Verdicts are sorted by rule. Evaluations are in the order of the log, since the clock may have been set back between
+    two of them.
 
     Args:
         session: the tenant's transaction.

@@ -64,7 +64,7 @@ def granted_terms(session: TenantSession) -> Iterator[Cells]:
 
 
 def possible_event_cells(others: Sequence[Cells]) -> Iterator[Cells]:
-    """Yield fields that an event may have had: fields of its version's events, each kind, low incarnations."""
+    """Yield fields that an event may have had: fields of its version's events, each kind, and low incarnations."""
     for name in dict.fromkeys(name for other in others for name in other):
         for cell in dict.fromkeys(other.get(name) for other in others):
             yield {name: cell}

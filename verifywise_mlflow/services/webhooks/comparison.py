@@ -1,4 +1,7 @@
-"""Compares the webhooks in MLflow with the webhook that a tenant needs: it may be missing, disabled or superfluous."""
+"""Compares the webhooks in MLflow with the webhook that a tenant needs.
+
+The findings are a missing webhook or event, and webhooks that are disabled or superfluous.
+"""
 
 from __future__ import annotations
 

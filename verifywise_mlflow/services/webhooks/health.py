@@ -42,7 +42,7 @@ def relaxed_intervals(
 def are_missed(
     models: Collection[str], found_at: datetime, reported: Collection[str], status: WebhookStatus, now: datetime
 ) -> bool | None:
-    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too early.
+    """Return whether webhooks that once worked missed a change that a poll found; None if it is too early to know.
 
     Args:
         models: the models with changes.
