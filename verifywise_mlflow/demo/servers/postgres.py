@@ -42,11 +42,6 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_SETTINGS_SINCE_16 = {
-    # Dagster opens a connection per query; hashing the random, long password 4,096 times for each connection gains
-    # nothing.
-    "scram_iterations": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +146,7 @@ class EmbeddedPostgres:
     def _start(self, home: PostgresHome) -> None:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             self._port = free_port()
-            settings = [part for name, value in _settings(home).items() for part in ("-c", f"{name}={value}")]
+            settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
             self._process = ChildProcess(
                 "Postgres",
                 [home.programs / "postgres", "-D", home.data, "-p", str(self._port), *settings],
@@ -198,10 +193,6 @@ def temporary_postgres(databases: Iterable[str] = ()) -> Iterator[EmbeddedPostgr
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settings(home: PostgresHome) -> dict[str, str]:
-    return {**_SETTINGS, **(_SETTINGS_SINCE_16 if home.release >= 16 else {})}
-
-
 def _initialize(home: PostgresHome) -> None:
     """Create a data directory. It is renamed into place when complete, so that a kill leaves no partial directory."""
     partial = home.data.with_name(f"{home.data.name}-partial")
@@ -211,7 +202,6 @@ def _initialize(home: PostgresHome) -> None:
     password_file = partial.with_name("new-password")
     password_file.touch(mode=0o600)
     home.give_to_account(password_file)
-    settings = _SETTINGS_SINCE_16 if home.release >= 16 else {}
     password_file.write_text(secrets.token_hex(24))
     initdb = home.run(
         "initdb",
@@ -219,7 +209,8 @@ def _initialize(home: PostgresHome) -> None:
         *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
         # Newer releases of Postgres have locales of their own. They are used, since the system may have no locales.
         *(("--locale-provider", "builtin") if home.release >= 17 else ()),
-        *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
+        # Dagster opens a connection per query; hashing the random, long password 4,096 times each gains nothing.
+        *(("--set", "scram_iterations=1") if home.release >= 16 else ()),
     )
     if initdb.returncode:
         raise ProcessFailedError(f"Postgres could not create its data directory {home.data}:\n{initdb.stderr.strip()}")
