@@ -51,7 +51,7 @@ def figures_table(figures: BackfillFigures) -> MarkdownTable:
     """Return a row for each figure."""
     read_delay = _seconds(figures.read_delay) if figures.read_delay else "none was read"
     rows = [
-        ("tenants", f"{figures.tenants}, of which {figures.succeeded} succeeded in {figures.seconds:,.0f} s"),
+        ("tenants", f"{figures.succeeded} of {figures.tenants} succeeded in {figures.seconds:,.0f} s"),
         ("until all were queued", f"{figures.queued_after_seconds:,.0f} s"),
         ("runs per minute, in each fifth", ", ".join(f"{rate:.1f}" for rate in figures.runs_per_minute)),
         ("cores busy with other work, in each fifth", ", ".join(f"{cores:.2f}" for cores in figures.other_cores)),

@@ -21,7 +21,7 @@ class SoakSize:
     changes_per_minute: int = 12
     """The number of changes per minute."""
     healthy_per_fault: int = 12
-    """The number of healthy tenants of which one gets a fault in a minute."""
+    """Each minute, one in this number of healthy tenants gets a fault."""
     processes: int = 4
     """The number of concurrent syncs."""
     max_seconds: float = inf

@@ -69,7 +69,7 @@ def without_contents(listed: ListedModel) -> ListedModel:
 
 
 def has_model_without_listed_versions(models: Iterable[ListedModel], names_with_listed: Set[str]) -> bool:
-    """Return whether any model has versions of which none is listed."""
+    """Return whether any model has versions, but no listed version."""
     return any(row.latest_versions and row.model.name not in names_with_listed for row in models)
 
 

@@ -38,7 +38,7 @@ def column(table: str, heading: str, following: str = "") -> dict[str, str]:
 
 @pytest.fixture
 def evaluated_store(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Two versions, one of which names its owner. There is no tenants.yaml, since an auditor has none."""
+    """Two versions: one names its owner, the other does not. An auditor has no tenants.yaml, so there is none."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
     reference = {"framework": "NIST AI RMF", "clause": "GOVERN 2.1", "confidence": "high"}

@@ -33,7 +33,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_
 from verifywise_mlflow_tests.support.seeding import Sizes, seed
 
 SLOTS = 2
-"""The number of concurrent runs: as many as the cores of the machine on which the constants were measured."""
+"""The number of concurrent runs. The machine on which the constants were measured has as many cores."""
 IDLE_SECONDS = 30.0
 _TIMEOUT_SECONDS = 900.0
 _SIZES = Sizes(models=3, versions=9, runs=9)

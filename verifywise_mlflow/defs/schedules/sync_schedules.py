@@ -46,8 +46,8 @@ def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg
     job=sync_tenant,
     cron_schedule=f"*/{REHASH_TICK // timedelta(minutes=1)} * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Requests a sync of each tenant that had none for a tenth of intervals.rehash (default: one day) or of "
-    "intervals.rehash_non_production, whichever is shorter. Every sync rehashes the files whose hashes are older than "
+    description="Requests a sync of each tenant that had none for a tenth of the shorter interval: intervals.rehash "
+    "(default: one day) or intervals.rehash_non_production. Every sync rehashes the files whose hashes are older than "
     "nine tenths of their interval. Tenants that reconcile more often, as they do by default, need no sync from this "
     "schedule.",
 )
