@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from playwright.sync_api import Page
 
-from verifywise_mlflow_tests.browser.chromium import wait_for
+from verifywise_mlflow_tests.browser.chromium import wait_for, wait_until
+
+_CLICK_TEXT: Final = """
+label => {
+    const shown = [...document.querySelectorAll('*')].find(element => !element.children.length
+        && element.textContent.replaceAll('\\u200b', '').trim() === label && element.checkVisibility());
+    if (!shown) return false;
+    shown.dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}));
+    return true;
+}
+"""
 
 
 class Reader:
@@ -19,7 +31,10 @@ class Reader:
     def click(self, *labels: str) -> None:
         """Click the elements with these texts, one after the other."""
         for label in labels:
-            self._page.get_by_text(label, exact=True).filter(visible=True).first.click()
+            self._page.get_by_text(label, exact=True).filter(visible=True).first.click(trial=True)
+            # When a list of Dagster grows, the same element shows another row. So one call of JavaScript finds the
+            # text and clicks it.
+            wait_until(self._page, _CLICK_TEXT, label)
             self.clicks += 1
 
     def choose(self, tenant: str) -> None:
