@@ -31,25 +31,18 @@ VERDICT_COLUMNS: Final = (
     *("thresholds", "day", "input_hash", "fingerprint"),
 )
 """The cells of a verdict, all as text: JSON as it is stored, and a day that is null as an empty text."""
-VERDICT_ARRAYS: Final = {
-    "rule_ids": "text",
-    "rule_versions": "integer",
-    "verdicts": "text",
-    "reasons": "text",
-    "values": "text",
-    "policy_ids": "text",
-    "policy_versions": "text",
-    "origins": "text",
-    "thresholds": "text",
-    "days": "date",
-    "input_hashes": "text",
-    "fingerprints": "text",
-}
-"""The arrays that store these columns, in the same order, each with the type of its elements."""
-SHARED_VERDICT_COLUMNS: Final = ("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day")
-"""The columns that are usually equal in all versions that a policy evaluated on the same day."""
+STORED_VERDICT_COLUMNS: Final = (
+    *("rule_ids", "rule_versions", "verdicts", "reasons", "values", "policy_ids", "policy_versions", "origins"),
+    *("thresholds", "days", "input_hashes", "fingerprints"),
+)
+"""The columns of ``version_verdicts`` that store the cells, in the same order."""
+VERDICT_ARRAYS: Final = frozenset(("rule_ids", "verdicts", "fingerprints"))
+"""The stored columns that are arrays. The others are joined texts."""
 CELL_SEPARATOR: Final = "\x1e"
-"""The character between the cells of a column. No stored cell contains it: see ``verdict_bulk_writer``."""
+"""The character between the cells of a joined column. No cell contains it: see ``verdict_bulk_writer``."""
+
+_SHARED_COLUMNS: Final = frozenset(("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day"))
+"""The columns that are usually equal in all versions that a policy evaluated on the same day."""
 
 LIFECYCLE_COLUMNS: Final = ("version_number", "incarnation", "kind", "alias", "previous", "value", "happened_at")
 INTEGRITY_COLUMNS: Final = (
@@ -92,9 +85,7 @@ def column_hashes(columns: Sequence[str]) -> dict[str, str]:
     if not columns:
         return {}
     return {
-        name: _cached_hash(column)
-        if name in SHARED_VERDICT_COLUMNS and len(column) < _MAX_CACHED
-        else column_hash(column)
+        name: _cached_hash(column) if name in _SHARED_COLUMNS and len(column) < _MAX_CACHED else column_hash(column)
         for name, column in zip(VERDICT_COLUMNS, columns, strict=True)
     }
 

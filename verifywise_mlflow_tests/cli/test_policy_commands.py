@@ -16,6 +16,7 @@ from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, rule_yaml, store_record, write_policy
+from verifywise_mlflow_tests.support.forging import WITH_CELL
 from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 runner = CliRunner(env={"COLUMNS": "200"})
@@ -153,7 +154,7 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(evaluated_store: Sto
     [
         ("verdicts[{place}] = 'pass'", "evaluated again"),
         (
-            'values[{place}] = \'{{"owner": "ada"}}\'',
+            'values = pg_temp.with_cell(values, {place}, \'{{"owner": "ada"}}\')',
             "the input hash does not match",
         ),
     ],
@@ -162,11 +163,9 @@ def test_a_verdict_that_was_tampered_with_is_not_reproduced(evaluated_store: Sto
     place = "array_position(rule_ids, 'owned')"
     with evaluated_store.begin_shared() as connection:
         # With another time, as a forger would write it who knows the triggers.
-        connection.execute(
-            text(
-                f"UPDATE verifywise_mlflow.version_verdicts SET {change.format(place=place)}, "
-                f"evaluated_at[{place}] = evaluated_at[{place}] + interval '1 second' WHERE version_number = 2"
-            )
+        connection.exec_driver_sql(
+            f"{WITH_CELL}; UPDATE verifywise_mlflow.version_verdicts SET {change.format(place=place)}, "
+            f"evaluated_at[{place}] = evaluated_at[{place}] + interval '1 second' WHERE version_number = 2"
         )
 
     output = run_json("policy", "explain", "acme", "fraud", "2", "owned", code=1)

@@ -85,11 +85,11 @@ LEFT JOIN prompts AS p ON p.tenant_id = v.tenant_id AND concat('run-', substring
 WHERE v.tenant_id = $tenant;
 
 INSERT INTO version_verdicts
-SELECT $tenant, model, number, array_agg('rule-' || rule), array_fill(1, $size),
-       array_agg(CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END), array_fill('reason'::text, $size),
-       array_fill('{}'::text, $size), array_fill('policy'::text, $size), array_fill('1'::text, $size),
-       array_fill($now, $size), array_fill('sync-2'::text, $size), array_fill('{}'::text, $size),
-       array_fill('{}'::text, $size), array_fill(NULL::date, $size), array_fill('h'::text, $size),
+SELECT $tenant, model, number, array_agg('rule-' || rule), string_agg('1', E'\x1e'),
+       array_agg(CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END), string_agg('reason', E'\x1e'),
+       string_agg('{}', E'\x1e'), string_agg('policy', E'\x1e'), string_agg('1', E'\x1e'),
+       array_fill($now, $size), array_fill('sync-2'::text, $size), string_agg('{}', E'\x1e'),
+       string_agg('{}', E'\x1e'), string_agg('', E'\x1e'), string_agg('h', E'\x1e'),
        array_fill('f'::text, $size), array_fill(NULL::timestamptz, $size)
 FROM of_versions, generate_series(1, $rules) AS rule GROUP BY model, number, n;
 

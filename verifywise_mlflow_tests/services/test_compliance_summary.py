@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
@@ -25,6 +24,7 @@ from verifywise_mlflow_tests.support.evaluation_fixtures import (
     tenant_with_policies,
     write_policy,
 )
+from verifywise_mlflow_tests.support.forging import WITH_CELL
 from verifywise_mlflow_tests.support.stored_states import day, write_record
 
 RULES = (
@@ -181,8 +181,9 @@ def test_editing_a_verdict_does_not_reset_the_age_of_its_gap(tenant: Tenant, sto
     store_record(store, "fraud", 1, day(1), owner="bob")
     evaluate(tenant, store, day(1))
     with store.begin_shared() as connection:
-        connection.execute(
-            text("UPDATE verifywise_mlflow.version_verdicts SET open_since[1] = now(), reasons[1] = 'Nothing.'")
+        connection.exec_driver_sql(
+            f"{WITH_CELL}; UPDATE verifywise_mlflow.version_verdicts "
+            "SET open_since[1] = now(), reasons = pg_temp.with_cell(reasons, 1, 'Nothing.')"
         )
 
     assert oldest(tenant, store, day(7)) == 6

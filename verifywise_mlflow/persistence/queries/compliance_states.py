@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.row_mapping import Key, keys_of_versions, rows_by_key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow.persistence.tables import compliance_badges, version_verdicts
 
 
@@ -44,9 +45,13 @@ def compliance_states(session: TenantSession, keys: Collection[Key]) -> dict[Key
     columns = ("model_name", "version_number", "rule_ids", "verdicts", "reasons", "open_since")
     rules = {
         (name, number): {
-            rule_id: StoredVerdict(verdict, unescape(reason), open_since is not None)
-            for rule_id, verdict, reason, open_since in zip(*arrays, strict=True)
+            rule_id: StoredVerdict(verdict, unescape(reason), since is not None)
+            for rule_id, verdict, reason, since in zip(
+                rule_ids, verdicts, reasons.split(CELL_SEPARATOR), open_since, strict=True
+            )
         }
-        for name, number, *arrays in rows_by_key(session, version_verdicts, wanted, columns)
+        for name, number, rule_ids, verdicts, reasons, open_since in rows_by_key(
+            session, version_verdicts, wanted, columns
+        )
     }
     return {(name, number): ComplianceState(badge, rules.get((name, number), {})) for name, number, badge in badges}

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, func, select
+from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.waivers import Waiver
@@ -17,6 +18,7 @@ from verifywise_mlflow.persistence.repositories.verdicts import canonical_record
 from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, model_versions, version_verdicts
 
 
@@ -96,7 +98,8 @@ def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime)
     if not keys:
         return []
     records, badges, versions, stored = canonical_records, compliance_badges, model_versions, version_verdicts
-    arrays = (stored.c.rule_ids, stored.c.verdicts, stored.c.reasons, stored.c.evaluated_at, stored.c.open_since)
+    cells = func.string_to_array(stored.c.reasons, CELL_SEPARATOR, type_=ARRAY(PlainText)).label("reasons")
+    arrays = (stored.c.rule_ids, stored.c.verdicts, cells, stored.c.evaluated_at, stored.c.open_since)
     rows = session.execute(
         select(
             records,

@@ -41,6 +41,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import is_waived
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow.persistence.tables import (
     canonical_records,
     compliance_badges,
@@ -192,13 +193,13 @@ def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
     """Return the selected gaps as rows, waived gaps included."""
     records, stored = canonical_records, version_verdicts
     given = (
-        func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.reasons, stored.c.open_since, stored.c.evaluated_at)
+        func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.open_since, stored.c.evaluated_at)
         .table_valued(
             column("rule_id", Text),
             column("verdict", PlainText),
-            column("reason", Text),
             column("open_since", DateTime(timezone=True)),
             column("evaluated_at", DateTime(timezone=True)),
+            with_ordinality="place",
         )
         .render_derived()
     )
@@ -229,7 +230,7 @@ def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
             records.c.tenant_id,
             given.c.rule_id,
             given.c.verdict,
-            given.c.reason,
+            func.split_part(stored.c.reasons, CELL_SEPARATOR, cast(given.c.place, Integer), type_=Text).label("reason"),
             records.c.model_name,
             records.c.version_number,
             records.c.lifecycle_stage,

@@ -56,7 +56,7 @@ _NO_END: Final = "NULL::timestamptz, NULL::text"
 _BADGE: Final = "badge, changed_at, sync_id"
 _BADGES: Final = range_query("compliance_badges", f"{_BADGE}, {_NO_END}")
 _BADGE_HISTORY: Final = range_query("compliance_badge_history", f"{_BADGE}, valid_to, ended_by_sync_id")
-_MANIFESTS: Final = range_query("artifact_manifests", "changed_at, manifest::text")
+_MANIFESTS: Final = range_query("artifact_manifests", "changed_at, manifest::text", rows_per_fetch=ROWS_PER_FETCH)
 
 
 def logged_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, LoggedState]]:
@@ -144,9 +144,13 @@ def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
 
 _RECORD: Final = _TextColumns.of(canonical_records, RECORD_COLUMNS)
 _RECORD_TEXTS: Final = _as_texts(canonical_records, _RECORD.names)
-_RECORDS: Final = range_query("canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, {_NO_END}")
+_RECORDS: Final = range_query(
+    "canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, {_NO_END}", rows_per_fetch=ROWS_PER_FETCH
+)
 _RECORD_HISTORY: Final = range_query(
-    "canonical_record_history", f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id"
+    "canonical_record_history",
+    f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id",
+    rows_per_fetch=ROWS_PER_FETCH,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, SHARED_VERDICT_COLUMNS, VERDICT_COLUMNS
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, VERDICT_COLUMNS
 
 
 class LoggedState(NamedTuple):
@@ -71,7 +71,7 @@ class StoredVerdicts(NamedTuple):
 
     table: str
     size: int
-    """The number of verdicts; 0 if the number of days, times or syncs is different."""
+    """The number of verdicts; 0 if the number of times or syncs is different."""
     columns: Sequence[str]
     """The columns, in the order of ``VERDICT_COLUMNS``, each with its cells joined."""
     first_written_at: datetime | None
@@ -91,15 +91,6 @@ class StoredVerdicts(NamedTuple):
         separators = {column.count(CELL_SEPARATOR) for column in self.columns}
         sizes = {len(self.written_at or ()) or self.size, len(self.open_since or ()) or self.size}
         return self.size > 0 and separators == {self.size - 1} and sizes == {self.size}
-
-    def shared_cells(self) -> dict[str, list[str | None]]:
-        """Return the cells of the columns that most versions share. A day that is null is None."""
-        columns = zip(VERDICT_COLUMNS, self.columns, strict=True)
-        return {
-            name: [cell or None if name == "day" else cell for cell in column.split(CELL_SEPARATOR)]
-            for name, column in columns
-            if name in SHARED_VERDICT_COLUMNS
-        }
 
     def outcomes(self) -> list[str]:
         """Return the outcome of each verdict."""

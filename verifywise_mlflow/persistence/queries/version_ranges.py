@@ -5,9 +5,8 @@ The ranges are passed as arrays and looked up one by one, regardless of Postgres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, text
@@ -19,9 +18,11 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 ROWS_PER_FETCH: Final = 100
-"""The maximum number of rows in one fetch of the driver. The verdicts on a version have some 30 KB, and Postgres writes
-a fetch of more than 4 MB (``work_mem``) to a file first.
+"""The maximum number of long rows in one fetch of the driver. The verdicts on a version have some 30 KB, and Postgres
+writes a fetch of more than 4 MB (``work_mem``) to a file first.
 """
+SHORT_ROWS_PER_FETCH: Final = 2_000
+"""The maximum number of rows of less than 1 KB in one fetch."""
 _LOWEST: Final = -(2**31)
 _HIGHEST: Final = 2**31 - 1
 
@@ -47,25 +48,14 @@ class RangeQuery:
     """A query of the rows in ranges. A row begins with the model's name and the version's number."""
 
     statement: TextClause
+    rows_per_fetch: int = ROWS_PER_FETCH
 
-    def rows(
-        self,
-        session: TenantSession,
-        ranges: Sequence[VersionRange],
-        parameters: Mapping[str, object] = MappingProxyType({}),
-    ) -> Iterator[Row[Any]]:
+    def rows(self, session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[Row[Any]]:
         """Yield the rows, in no order."""
-        rows = session.execute(self.statement, {**_parameters(session, ranges), **parameters})
-        for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
+        statement = self.statement.execution_options(yield_per=self.rows_per_fetch)
+        rows = session.execute(statement, _parameters(session, ranges))
+        for page in rows.partitions(self.rows_per_fetch):  # yield_per does not limit the pages of a textual query
             yield from page
-
-    def first_row(
-        self, session: TenantSession, ranges: Sequence[VersionRange], parameters: Mapping[str, object]
-    ) -> Row[Any] | None:
-        """Return any of the rows; None without rows."""
-        return session.execute(
-            text(f"{self.statement.text} LIMIT 1"), {**_parameters(session, ranges), **parameters}
-        ).first()
 
 
 def _parameters(session: TenantSession, ranges: Sequence[VersionRange]) -> dict[str, object]:
@@ -73,10 +63,13 @@ def _parameters(session: TenantSession, ranges: Sequence[VersionRange]) -> dict[
     return {"tenant_id": escape(session.tenant_id), "names": names, "firsts": firsts, "lasts": lasts}
 
 
-def range_query(table: str, columns: str, *, of_models: bool = False) -> RangeQuery:
+def range_query(
+    table: str, columns: str, *, of_models: bool = False, rows_per_fetch: int = SHORT_ROWS_PER_FETCH
+) -> RangeQuery:
     """Return the query of some columns of a table. With ``of_models``, it reads the rows without a version's number."""
     fields = f"model_name, coalesce(version_number, 0), {columns}"
-    return nested_range_query(table, lambda rows: f"SELECT {fields} FROM {rows}", of_models=of_models)  # noqa: S608
+    query = nested_range_query(table, lambda rows: f"SELECT {fields} FROM {rows}", of_models=of_models)  # noqa: S608
+    return replace(query, rows_per_fetch=rows_per_fetch)
 
 
 def nested_range_query(table: str, select: Callable[[str], str], *, of_models: bool = False) -> RangeQuery:
@@ -94,5 +87,5 @@ def nested_range_query(table: str, select: Callable[[str], str], *, of_models: b
                      AS k (model_name, first, last)
                  CROSS JOIN LATERAL ({select(rows)} OFFSET 0) AS t
             """  # noqa: S608  # names of our own tables and columns alone
-        ).execution_options(yield_per=ROWS_PER_FETCH)
+        )
     )

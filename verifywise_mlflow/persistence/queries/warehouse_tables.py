@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     ColumnClause,
@@ -34,6 +35,7 @@ from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow.persistence.state_tables import AGENTS, PROMPT_VERSIONS, StateTable
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -152,11 +154,11 @@ def _stored_type(stored: TypeEngine[Any]) -> ColumnType:
 
 
 def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
-    """Return the verdicts in the arrays of a table, one row for each verdict."""
+    """Return the verdicts in the rows of a table, one row for each verdict."""
     source, columns = _stored(table)
-    arrays: dict[str, ColumnClause[Any]] = {
+    cells: dict[str, ColumnClause[Any]] = {
         "rule_ids": column("rule_id", Text),
-        "rule_versions": column("rule_version", Integer),
+        "rule_versions": column("rule_version", PlainText),
         "verdicts": column("verdict", PlainText),
         "reasons": column("reason", Text),
         "values": column("values", PlainText),
@@ -166,13 +168,26 @@ def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
         "sync_ids": column("sync_id", Text),
         "origins": column("origins", PlainText),
         "thresholds": column("thresholds", PlainText),
-        "days": column("day", Date),
+        "days": column("day", PlainText),
         "input_hashes": column("input_hash", PlainText),
         "open_since": column("open_since", DateTime(timezone=True)),
     }
-    elements = func.unnest(*(source.c[name] for name in arrays)).table_valued(*arrays.values(), name="verdict")
-    rows = elements.render_derived()
-    return source.join(rows, true()), {**columns, **{part.name: rows.c[part.name] for part in arrays.values()}}
+    arrays = (
+        source.c[name]
+        if isinstance(source.c[name].type, ARRAY)
+        else func.string_to_array(source.c[name], CELL_SEPARATOR)
+        for name in cells
+    )
+    rows = func.unnest(*arrays).table_valued(*cells.values(), name="verdict").render_derived()
+    # An array of one empty text is empty when it is split.
+    texts = {name: func.coalesce(rows.c[name], "") for name in ("reason", "policy_id", "policy_version")}
+    return source.join(rows, true()), {
+        **columns,
+        **{cell.name: rows.c[cell.name] for cell in cells.values()},
+        **texts,
+        "rule_version": cast(rows.c.rule_version, Integer),
+        "day": cast(func.nullif(rows.c.day, ""), Date),
+    }
 
 
 def _manifests() -> tuple[FromClause, dict[str, ColumnElement[Any]]]:

@@ -1,7 +1,7 @@
 """Writes verdicts and badges in bulk: 100,000 records and 25 rules make 2.5 million verdicts.
 
 SQLAlchemy needs some 20 µs per row to build a statement of 17 columns. Here each column is sent as one text, which
-Postgres splits. COPY would be as fast, but Postgres refuses it on tables with row-level security.
+Postgres splits into versions. COPY would be as fast, but Postgres refuses it on tables with row-level security.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from sqlalchemy import text
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, unescape
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, VERDICT_ARRAYS, joined_columns
+from verifywise_mlflow.persistence.state_contents import (
+    CELL_SEPARATOR,
+    STORED_VERDICT_COLUMNS,
+    VERDICT_ARRAYS,
+    joined_columns,
+)
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
@@ -25,7 +30,7 @@ VERDICTS_PER_STATEMENT: Final = 5_000
 
 
 class VerdictRow(NamedTuple):
-    """A verdict's columns, all as text, in their stored form and in the order of ``VERDICT_ARRAYS``."""
+    """A verdict's columns, all as text, in their stored form and in the order of ``VERDICT_COLUMNS``."""
 
     rule_id: str
     rule_version: str
@@ -59,7 +64,7 @@ class VersionVerdicts:
         """Create an empty collection."""
         self._keys: list[Key] = []
         self._sizes: list[int] = []
-        self._columns: tuple[list[str], ...] = tuple([] for _ in VERDICT_ARRAYS)
+        self._columns: tuple[list[str], ...] = tuple([] for _ in STORED_VERDICT_COLUMNS)
 
     def add(self, key: Key, verdicts: Sequence[VerdictRow]) -> list[str]:
         """Add all verdicts on a version, at least one; return their joined columns."""
@@ -84,20 +89,27 @@ class VersionVerdicts:
                 "numbers": [number for _, number in keys],
                 "sizes": self._sizes[start:end],
                 **{
-                    name: _BETWEEN_VERSIONS.join(column[start:end]) + CELL_SEPARATOR
-                    for name, column in zip(VERDICT_ARRAYS, self._columns, strict=True)
+                    name: _joined(name, column[start:end])
+                    for name, column in zip(STORED_VERDICT_COLUMNS, self._columns, strict=True)
                 },
             }
             start = end
 
 
 _VERSION_SEPARATOR: Final = "\x1d"
-_BETWEEN_VERSIONS: Final = CELL_SEPARATOR + _VERSION_SEPARATOR
 """Control characters separate cells and versions. Canonical JSON escapes these characters. Among the other texts, only
 the reason of an error can contain them."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are open gaps."""
 _KEY = ("tenant_id", "model_name", "version_number")
+
+
+def _joined(name: str, columns: Sequence[str]) -> str:
+    """Return a column of several versions as one text."""
+    if name not in VERDICT_ARRAYS:
+        return _VERSION_SEPARATOR.join(columns)
+    # Each version's text ends with a separator, since Postgres splits an empty text into no elements.
+    return (CELL_SEPARATOR + _VERSION_SEPARATOR).join(columns) + CELL_SEPARATOR
 
 
 def without_separators(text: str) -> str:
@@ -123,24 +135,24 @@ def stored_json(canonical: str) -> str:
     return canonical
 
 
-def _array(name: str) -> str:
-    # Each version's text ends with a separator, since Postgres splits an empty text into no cells.
-    empty = ", ''" if name in ("days", "fingerprints") else ""
-    cells = f"trim_array(string_to_array(t.{name}, E'\\x1e'{empty}), 1)"
-    return cells if VERDICT_ARRAYS[name] == "text" else f"{cells}::{VERDICT_ARRAYS[name]}[]"
+def _value(name: str) -> str:
+    if name not in VERDICT_ARRAYS:
+        return f"coalesce(t.{name}, '')"  # Postgres splits an empty text into no versions
+    null = ", ''" if name == "fingerprints" else ""
+    return f"trim_array(string_to_array(t.{name}, E'\\x1e'{null}), 1)"
 
 
-_names = ", ".join(VERDICT_ARRAYS)
-_split = ", ".join(f"string_to_array(:{name}, E'\\x1d')" for name in VERDICT_ARRAYS)
+_names = ", ".join(STORED_VERDICT_COLUMNS)
+_split = ", ".join(f"string_to_array(:{name}, E'\\x1d')" for name in STORED_VERDICT_COLUMNS)
 _open = ", ".join(f"'{verdict}'" for verdict in OPEN_VERDICTS)
 _selected = {
-    **{name: _array(name) for name in VERDICT_ARRAYS},
+    **{name: _value(name) for name in STORED_VERDICT_COLUMNS},
     "evaluated_at": "array_fill(CAST(:evaluated_at AS timestamptz), ARRAY[t.size])",
     "sync_ids": "array_fill(CAST(:sync_id AS text), ARRAY[t.size])",
     # This sets the time for the first verdict of a rule only. For later verdicts, the trigger that saves the former
     # verdict sets it.
     "open_since": f"ARRAY(SELECT CASE WHEN verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END "  # noqa: S608
-    f"FROM unnest({_array('verdicts')}) WITH ORDINALITY AS u (verdict, place) ORDER BY place)",
+    f"FROM unnest({_value('verdicts')}) WITH ORDINALITY AS u (verdict, place) ORDER BY place)",
 }
 _UPSERT = text(
     f"""

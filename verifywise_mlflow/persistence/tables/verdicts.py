@@ -1,9 +1,9 @@
 """The verdicts on each version, the version's badge, the histories of verdicts and badges, waivers, and cached counts.
 
 All verdicts on a version are in one row of ``version_verdicts``. A row of its history has the verdicts that ended
-together. Such rows have an array for each column of a verdict, with an element for each rule. ``compliance_results``
-and ``compliance_result_history`` are views with a row for each verdict. ``compliance_verdicts`` is a view with few
-columns, for queries over all versions.
+together. Such rows have an array or a text for each column of a verdict: an array has an element for each rule, a text
+has a cell for each rule. ``compliance_results`` and ``compliance_result_history`` are views with a row for each
+verdict. ``compliance_verdicts`` is a view with few columns, for queries over all versions.
 """
 
 from __future__ import annotations
@@ -74,31 +74,29 @@ def _badge_columns() -> tuple[Column[Any], ...]:
     )
 
 
-def _array_columns() -> tuple[Column[Any], ...]:
+def _joined_columns() -> tuple[Column[Any], ...]:
     # JSON is stored as text, which the views cast: parsing it would take as long as the rest of a write.
     # Texts are escaped in the same way as in the views.
     types: dict[str, TypeEngine[Any]] = {
-        "rule_versions": Integer(),
-        "evaluated_at": DateTime(timezone=True),
-        "days": Date(),
-        "open_since": DateTime(timezone=True),
+        **dict.fromkeys(("rule_ids", "verdicts", "sync_ids", "fingerprints"), ARRAY(PlainText())),
+        **dict.fromkeys(("evaluated_at", "open_since"), ARRAY(DateTime(timezone=True))),
     }
-    return tuple(Column(name, ARRAY(types.get(name, PlainText())), nullable=False) for name in _ARRAYS)
+    return tuple(Column(name, types.get(name, PlainText()), nullable=False) for name in _COLUMNS)
 
 
-_ARRAYS: Final = (
+_COLUMNS: Final = (
     *("rule_ids", "rule_versions", "verdicts", "reasons", "values", "policy_ids", "policy_versions", "evaluated_at"),
     *("sync_ids", "origins", "thresholds", "days", "input_hashes", "fingerprints", "open_since"),
 )
 
-version_verdicts = Table("version_verdicts", metadata, *version_key_columns(), *_array_columns())
+version_verdicts = Table("version_verdicts", metadata, *version_key_columns(), *_joined_columns())
 
 version_verdict_history = Table(
     "version_verdict_history",
     metadata,
     identity_column("state_id"),
     *version_columns(),
-    *_array_columns(),
+    *_joined_columns(),
     *end_columns(),
     Index("version_verdict_history_by_version", "tenant_id", "model_name", "version_number"),
     Index("version_verdict_history_by_end", "tenant_id", "valid_to"),

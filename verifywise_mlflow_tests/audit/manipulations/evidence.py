@@ -28,6 +28,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.audit.manipulations.row_snapshot import RowSnapshot, disabled_triggers
+from verifywise_mlflow_tests.support.forging import WITH_CELL
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry, create_workspace
 
 KILLED_SYNC: Final = "killed-sync"
@@ -83,7 +84,7 @@ class Evidence:
 
 def run_as_owner(session: TenantSession, sql: str) -> None:
     """Run statements; they name tables without the schema."""
-    session.connection.exec_driver_sql(f"SET LOCAL search_path = verifywise_mlflow; {sql}")
+    session.connection.exec_driver_sql(f"{WITH_CELL}; SET LOCAL search_path = verifywise_mlflow; {sql}")
 
 
 @contextmanager

@@ -24,15 +24,18 @@ from verifywise_mlflow_tests.support.syncing import sync
 
 FORGERIES = [
     (
-        "UPDATE version_verdicts SET values[1] = 'x' WHERE model_name = 'model-00000'",
+        "UPDATE version_verdicts SET values = pg_temp.with_cell(values, 1, 'x') WHERE model_name = 'model-00000'",
         "changed version_verdicts model-00000 1 artifact-integrity",
     ),
     (
-        "UPDATE version_verdicts SET thresholds[1] = '{' WHERE model_name = 'model-00001'",
+        """
+        UPDATE version_verdicts SET thresholds = pg_temp.with_cell(thresholds, 1, '{')
+        WHERE model_name = 'model-00001'
+        """,
         "changed version_verdicts model-00001 1 artifact-integrity",
     ),
     (
-        "UPDATE version_verdicts SET days[1] = '12000-01-01' WHERE model_name = 'model-00002'",
+        "UPDATE version_verdicts SET days = pg_temp.with_cell(days, 1, '12000-01-01') WHERE model_name = 'model-00002'",
         "changed version_verdicts model-00002 1 artifact-integrity",
     ),
     (

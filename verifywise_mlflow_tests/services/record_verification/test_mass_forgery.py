@@ -37,7 +37,8 @@ UPDATE canonical_records SET owner = 'Mallory' WHERE model_name = 'model-00000';
 UPDATE canonical_records SET metrics = jsonb_set(metrics::jsonb, '{auc}', '0.99') WHERE model_name = 'model-00001';
 UPDATE version_verdicts SET verdicts[array_position(verdicts, 'not evidenced')] = 'pass'
 WHERE model_name = 'model-00002';
-UPDATE version_verdicts SET reasons[1] = 'All is well.', verdicts[2] = 'pass' WHERE model_name = 'model-00003';
+UPDATE version_verdicts SET reasons = pg_temp.with_cell(reasons, 1, 'All is well.'), verdicts[2] = 'pass'
+WHERE model_name = 'model-00003';
 UPDATE compliance_badges SET badge = 'evidence complete' WHERE model_name = 'model-00004';
 UPDATE waivers SET approver = 'Mallory';
 UPDATE lifecycle_events SET kind = 'reappeared' WHERE model_name = 'model-00005' AND version_number IS NOT NULL;

@@ -121,6 +121,21 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_asset BEFORE DELETE ON {schema}.agents
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
 
+-- These functions work on columns of verdicts whose cells are joined to one text. The first has no setting, so that
+-- Postgres can inline it.
+CREATE FUNCTION {schema}.cells(joined text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN joined = '' THEN ARRAY[''] ELSE string_to_array(joined, E'\x1e') END
+$$;
+CREATE FUNCTION {schema}.selected_cells(joined text, places integer[]) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+    SELECT string_agg(split_part(joined, E'\x1e', place), E'\x1e' ORDER BY place) FROM unnest(places) AS place
+$$;
+CREATE FUNCTION {schema}.amended_cells(former text, given text, places integer[]) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
+    SELECT string_agg(CASE WHEN place = ANY (places) THEN new_cell ELSE cell END, E'\x1e' ORDER BY place)
+    FROM unnest({schema}.cells(former), {schema}.cells(given)) WITH ORDINALITY AS c (cell, new_cell, place)
+$$;
+
 -- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule: a
 -- writer sends only verdicts that differ. If a verdict was changed by hand, its fingerprint no longer matches, so the
 -- next evaluation of the version writes the verdict again. A gap keeps the time when it opened if its verdict changes
@@ -168,28 +183,42 @@ BEGIN
         -- After a change of one rule or one version, a few verdicts of the same rules differ. The statement below
         -- compares all verdicts and would take several times as long.
         IF cardinality(changed) <= 8 AND OLD.rule_ids = NEW.rule_ids THEN
+            INSERT INTO {schema}.version_verdict_history (
+                valid_to, ended_by_sync_id, tenant_id, model_name, version_number,
+                rule_ids, rule_versions, verdicts, reasons, values, policy_ids, policy_versions, evaluated_at, sync_ids,
+                origins, thresholds, days, input_hashes, fingerprints, open_since
+            )
+            SELECT written_at, writer, OLD.tenant_id, OLD.model_name, OLD.version_number,
+                   ARRAY(SELECT OLD.rule_ids[place] FROM unnest(changed) AS place),
+                   {schema}.selected_cells(OLD.rule_versions, changed),
+                   ARRAY(SELECT OLD.verdicts[place] FROM unnest(changed) AS place),
+                   {schema}.selected_cells(OLD.reasons, changed),
+                   {schema}.selected_cells(OLD.values, changed),
+                   {schema}.selected_cells(OLD.policy_ids, changed),
+                   {schema}.selected_cells(OLD.policy_versions, changed),
+                   ARRAY(SELECT OLD.evaluated_at[place] FROM unnest(changed) AS place),
+                   ARRAY(SELECT OLD.sync_ids[place] FROM unnest(changed) AS place),
+                   {schema}.selected_cells(OLD.origins, changed),
+                   {schema}.selected_cells(OLD.thresholds, changed),
+                   {schema}.selected_cells(OLD.days, changed),
+                   {schema}.selected_cells(OLD.input_hashes, changed),
+                   ARRAY(SELECT OLD.fingerprints[place] FROM unnest(changed) AS place),
+                   ARRAY(SELECT OLD.open_since[place] FROM unnest(changed) AS place)
+            WHERE cardinality(changed) > 0;
             amended := OLD;
+            amended.rule_versions := {schema}.amended_cells(OLD.rule_versions, NEW.rule_versions, changed);
+            amended.reasons := {schema}.amended_cells(OLD.reasons, NEW.reasons, changed);
+            amended.values := {schema}.amended_cells(OLD.values, NEW.values, changed);
+            amended.policy_ids := {schema}.amended_cells(OLD.policy_ids, NEW.policy_ids, changed);
+            amended.policy_versions := {schema}.amended_cells(OLD.policy_versions, NEW.policy_versions, changed);
+            amended.origins := {schema}.amended_cells(OLD.origins, NEW.origins, changed);
+            amended.thresholds := {schema}.amended_cells(OLD.thresholds, NEW.thresholds, changed);
+            amended.days := {schema}.amended_cells(OLD.days, NEW.days, changed);
+            amended.input_hashes := {schema}.amended_cells(OLD.input_hashes, NEW.input_hashes, changed);
             FOREACH i IN ARRAY changed LOOP
-                INSERT INTO {schema}.version_verdict_history VALUES (
-                    DEFAULT, written_at, writer, OLD.tenant_id, OLD.model_name, OLD.version_number,
-                    OLD.rule_ids[i:i], OLD.rule_versions[i:i], OLD.verdicts[i:i],
-                    OLD.reasons[i:i], OLD.values[i:i], OLD.policy_ids[i:i],
-                    OLD.policy_versions[i:i], OLD.evaluated_at[i:i], OLD.sync_ids[i:i],
-                    OLD.origins[i:i], OLD.thresholds[i:i], OLD.days[i:i],
-                    OLD.input_hashes[i:i], OLD.fingerprints[i:i], OLD.open_since[i:i]
-                );
-                amended.rule_versions[i] := NEW.rule_versions[i];
                 amended.verdicts[i] := NEW.verdicts[i];
-                amended.reasons[i] := NEW.reasons[i];
-                amended.values[i] := NEW.values[i];
-                amended.policy_ids[i] := NEW.policy_ids[i];
-                amended.policy_versions[i] := NEW.policy_versions[i];
                 amended.evaluated_at[i] := written_at;
                 amended.sync_ids[i] := writer;
-                amended.origins[i] := NEW.origins[i];
-                amended.thresholds[i] := NEW.thresholds[i];
-                amended.days[i] := NEW.days[i];
-                amended.input_hashes[i] := NEW.input_hashes[i];
                 amended.fingerprints[i] := NEW.fingerprints[i];
                 amended.open_since[i] := CASE
                     WHEN NEW.verdicts[i] IN ('fail', 'error', 'not evidenced')
@@ -202,9 +231,10 @@ BEGIN
     END IF;
     WITH former AS MATERIALIZED (
         SELECT * FROM unnest(
-            OLD.rule_ids, OLD.rule_versions, OLD.verdicts, OLD.reasons, OLD.values, OLD.policy_ids,
-            OLD.policy_versions, OLD.evaluated_at, OLD.sync_ids, OLD.origins, OLD.thresholds, OLD.days,
-            OLD.input_hashes, OLD.fingerprints, OLD.open_since
+            OLD.rule_ids, {schema}.cells(OLD.rule_versions), OLD.verdicts, {schema}.cells(OLD.reasons),
+            {schema}.cells(OLD.values), {schema}.cells(OLD.policy_ids), {schema}.cells(OLD.policy_versions),
+            OLD.evaluated_at, OLD.sync_ids, {schema}.cells(OLD.origins), {schema}.cells(OLD.thresholds),
+            {schema}.cells(OLD.days), {schema}.cells(OLD.input_hashes), OLD.fingerprints, OLD.open_since
         ) AS f (
             rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
             thresholds, day, input_hash, fingerprint, open_since
@@ -212,9 +242,10 @@ BEGIN
     ),
     given AS MATERIALIZED (
         SELECT * FROM unnest(
-            NEW.rule_ids, NEW.rule_versions, NEW.verdicts, NEW.reasons, NEW.values, NEW.policy_ids,
-            NEW.policy_versions, NEW.evaluated_at, NEW.sync_ids, NEW.origins, NEW.thresholds, NEW.days,
-            NEW.input_hashes, NEW.fingerprints, NEW.open_since
+            NEW.rule_ids, {schema}.cells(NEW.rule_versions), NEW.verdicts, {schema}.cells(NEW.reasons),
+            {schema}.cells(NEW.values), {schema}.cells(NEW.policy_ids), {schema}.cells(NEW.policy_versions),
+            NEW.evaluated_at, NEW.sync_ids, {schema}.cells(NEW.origins), {schema}.cells(NEW.thresholds),
+            {schema}.cells(NEW.days), {schema}.cells(NEW.input_hashes), NEW.fingerprints, NEW.open_since
         ) WITH ORDINALITY AS n (
             rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
             thresholds, day, input_hash, fingerprint, open_since, place
@@ -248,10 +279,21 @@ BEGIN
             origins, thresholds, days, input_hashes, fingerprints, open_since
         )
         SELECT c.ended_at, c.ended_by, OLD.tenant_id, OLD.model_name, OLD.version_number,
-               array_agg(f.rule_id), array_agg(f.rule_version), array_agg(f.verdict), array_agg(f.reason),
-               array_agg(f.values), array_agg(f.policy_id), array_agg(f.policy_version), array_agg(f.evaluated_at),
-               array_agg(f.sync_id), array_agg(f.origins), array_agg(f.thresholds), array_agg(f.day),
-               array_agg(f.input_hash), array_agg(f.fingerprint), array_agg(f.open_since)
+               array_agg(f.rule_id ORDER BY c.place),
+               string_agg(f.rule_version, E'\x1e' ORDER BY c.place),
+               array_agg(f.verdict ORDER BY c.place),
+               string_agg(f.reason, E'\x1e' ORDER BY c.place),
+               string_agg(f.values, E'\x1e' ORDER BY c.place),
+               string_agg(f.policy_id, E'\x1e' ORDER BY c.place),
+               string_agg(f.policy_version, E'\x1e' ORDER BY c.place),
+               array_agg(f.evaluated_at ORDER BY c.place),
+               array_agg(f.sync_id ORDER BY c.place),
+               string_agg(f.origins, E'\x1e' ORDER BY c.place),
+               string_agg(f.thresholds, E'\x1e' ORDER BY c.place),
+               string_agg(f.day, E'\x1e' ORDER BY c.place),
+               string_agg(f.input_hash, E'\x1e' ORDER BY c.place),
+               array_agg(f.fingerprint ORDER BY c.place),
+               array_agg(f.open_since ORDER BY c.place)
         FROM compared AS c JOIN former AS f ON f.rule_id = c.former_rule_id
         WHERE c.has_ended
         GROUP BY c.ended_at, c.ended_by
@@ -271,12 +313,13 @@ BEGIN
                c.place
         FROM compared AS c JOIN given AS n USING (place) WHERE NOT c.is_kept
     )
-    SELECT array_agg(rule_id ORDER BY place), array_agg(rule_version ORDER BY place),
-           array_agg(verdict ORDER BY place), array_agg(reason ORDER BY place), array_agg(values ORDER BY place),
-           array_agg(policy_id ORDER BY place), array_agg(policy_version ORDER BY place),
-           array_agg(evaluated_at ORDER BY place), array_agg(sync_id ORDER BY place),
-           array_agg(origins ORDER BY place), array_agg(thresholds ORDER BY place), array_agg(day ORDER BY place),
-           array_agg(input_hash ORDER BY place), array_agg(fingerprint ORDER BY place),
+    SELECT array_agg(rule_id ORDER BY place), string_agg(rule_version, E'\x1e' ORDER BY place),
+           array_agg(verdict ORDER BY place), string_agg(reason, E'\x1e' ORDER BY place),
+           string_agg(values, E'\x1e' ORDER BY place), string_agg(policy_id, E'\x1e' ORDER BY place),
+           string_agg(policy_version, E'\x1e' ORDER BY place), array_agg(evaluated_at ORDER BY place),
+           array_agg(sync_id ORDER BY place), string_agg(origins, E'\x1e' ORDER BY place),
+           string_agg(thresholds, E'\x1e' ORDER BY place), string_agg(day, E'\x1e' ORDER BY place),
+           string_agg(input_hash, E'\x1e' ORDER BY place), array_agg(fingerprint ORDER BY place),
            array_agg(open_since ORDER BY place)
     INTO NEW.rule_ids, NEW.rule_versions, NEW.verdicts, NEW.reasons, NEW.values, NEW.policy_ids, NEW.policy_versions,
          NEW.evaluated_at, NEW.sync_ids, NEW.origins, NEW.thresholds, NEW.days, NEW.input_hashes, NEW.fingerprints,
@@ -327,15 +370,17 @@ END $$;
 CREATE TRIGGER save_former_badge BEFORE UPDATE OR DELETE ON {schema}.compliance_badges
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_badge();
 
--- A view with a row for each verdict.
+-- A view with a row for each verdict. An array of one empty text is empty when it is split, hence coalesce.
 CREATE VIEW {schema}.compliance_results WITH (security_invoker = true) AS
-SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version, r.verdict, r.reason,
-       r.values::jsonb AS values, r.policy_id, r.policy_version, r.evaluated_at, r.sync_id,
-       r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, r.day, r.input_hash, r.fingerprint,
-       r.open_since
+SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version::integer AS rule_version, r.verdict,
+       coalesce(r.reason, '') AS reason, r.values::jsonb AS values, coalesce(r.policy_id, '') AS policy_id,
+       coalesce(r.policy_version, '') AS policy_version, r.evaluated_at, r.sync_id, r.origins::jsonb AS origins,
+       r.thresholds::jsonb AS thresholds, nullif(r.day, '')::date AS day, r.input_hash, r.fingerprint, r.open_since
 FROM {schema}.version_verdicts AS v CROSS JOIN LATERAL unnest(
-    v.rule_ids, v.rule_versions, v.verdicts, v.reasons, v.values, v.policy_ids, v.policy_versions, v.evaluated_at,
-    v.sync_ids, v.origins, v.thresholds, v.days, v.input_hashes, v.fingerprints, v.open_since
+    v.rule_ids, string_to_array(v.rule_versions, E'\x1e'), v.verdicts, string_to_array(v.reasons, E'\x1e'),
+    string_to_array(v.values, E'\x1e'), string_to_array(v.policy_ids, E'\x1e'), string_to_array(v.policy_versions, E'\x1e'),
+    v.evaluated_at, v.sync_ids, string_to_array(v.origins, E'\x1e'), string_to_array(v.thresholds, E'\x1e'),
+    string_to_array(v.days, E'\x1e'), string_to_array(v.input_hashes, E'\x1e'), v.fingerprints, v.open_since
 ) AS r (
     rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
     thresholds, day, input_hash, fingerprint, open_since
@@ -350,12 +395,15 @@ CROSS JOIN LATERAL unnest(v.rule_ids, v.verdicts, v.evaluated_at, v.open_since)
 
 CREATE VIEW {schema}.compliance_result_history WITH (security_invoker = true) AS
 SELECT v.state_id, v.valid_to, v.ended_by_sync_id, v.tenant_id, v.model_name, v.version_number, r.rule_id,
-       r.rule_version, r.verdict, r.reason, r.values::jsonb AS values, r.policy_id, r.policy_version, r.evaluated_at,
-       r.sync_id, r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, r.day, r.input_hash, r.fingerprint,
-       r.open_since
+       r.rule_version::integer AS rule_version, r.verdict, coalesce(r.reason, '') AS reason, r.values::jsonb AS values,
+       coalesce(r.policy_id, '') AS policy_id, coalesce(r.policy_version, '') AS policy_version, r.evaluated_at,
+       r.sync_id, r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, nullif(r.day, '')::date AS day,
+       r.input_hash, r.fingerprint, r.open_since
 FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
-    v.rule_ids, v.rule_versions, v.verdicts, v.reasons, v.values, v.policy_ids, v.policy_versions, v.evaluated_at,
-    v.sync_ids, v.origins, v.thresholds, v.days, v.input_hashes, v.fingerprints, v.open_since
+    v.rule_ids, string_to_array(v.rule_versions, E'\x1e'), v.verdicts, string_to_array(v.reasons, E'\x1e'),
+    string_to_array(v.values, E'\x1e'), string_to_array(v.policy_ids, E'\x1e'), string_to_array(v.policy_versions, E'\x1e'),
+    v.evaluated_at, v.sync_ids, string_to_array(v.origins, E'\x1e'), string_to_array(v.thresholds, E'\x1e'),
+    string_to_array(v.days, E'\x1e'), string_to_array(v.input_hashes, E'\x1e'), v.fingerprints, v.open_since
 ) AS r (
     rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
     thresholds, day, input_hash, fingerprint, open_since
