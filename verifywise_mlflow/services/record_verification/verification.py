@@ -40,8 +40,9 @@ from verifywise_mlflow.services.record_verification.version_check import Rebuild
 STATES_PER_BATCH: Final = 4_000
 """The maximum number of logged states in a batch of versions, unless a single version has more."""
 MAX_PROCESSES: Final = 4
-"""The maximum number of processes. Each process has a connection to Postgres, whose server process is nearly as
-busy."""
+"""The maximum number of processes. Each process has a connection to Postgres."""
+PROCESSES_PER_CORE: Final = 2
+"""A process and its connection's server process take turns, so one process for each core would leave cores idle."""
 MIN_STATES_FOR_PROCESSES: Final = 20_000
 """The minimum number of states for several processes. With fewer states, starting processes takes longer than it
 saves."""
@@ -97,7 +98,11 @@ def verify_records(
         total = state_log.size(session)
         processes = scope.processes
         if processes is None:
-            processes = min(MAX_PROCESSES, os.cpu_count() or 1) if total >= MIN_STATES_FOR_PROCESSES else 1
+            processes = (
+                min(MAX_PROCESSES, PROCESSES_PER_CORE * (os.cpu_count() or 1))
+                if total >= MIN_STATES_FOR_PROCESSES
+                else 1
+            )
         worker = stack.enter_context(_Worker.opened(session, scope))
         tasks = _tasks(session, scope)
         if processes > 1:
