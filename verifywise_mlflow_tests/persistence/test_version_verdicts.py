@@ -17,6 +17,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import (
     VerdictRow,
     VersionVerdicts,
 )
+from verifywise_mlflow.persistence.state_contents import STORED_VERDICT_COLUMNS, VERDICT_ARRAYS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
@@ -114,6 +115,34 @@ def test_a_stored_verdict_that_does_not_exist_is_refused(store: Store) -> None:
             with pytest.raises(IntegrityError, match="the rule has no former verdict"):
                 verdict_bulk_writer.upsert_verdicts(session, written, day(2), "sync")
             session.connection.get_transaction().rollback()  # type: ignore[union-attr]  # a session has one
+
+
+def test_the_only_cell_of_a_column_may_be_empty(store: Store) -> None:
+    for number in (1, 2, 3):
+        with store.begin("acme") as session:
+            written = VersionVerdicts()
+            written.add(
+                ("fraud", 3), [verdict_row("rule", reason="")._replace(policy_version="", fingerprint=f"{number}")]
+            )
+            verdict_bulk_writer.upsert_verdicts(session, written, day(number), "sync")
+
+    with store.begin("acme") as session:
+        rows = session.execute(
+            text("SELECT reason, policy_version, day, rule_version FROM verifywise_mlflow.compliance_result_states")
+        ).all()
+    assert [tuple(row) for row in rows] == [("", "", None, 1)] * 3
+
+
+@pytest.mark.parametrize("column", sorted({*STORED_VERDICT_COLUMNS} - VERDICT_ARRAYS))
+@pytest.mark.parametrize("change", ["'x'", r"E'x\x1ey\x1ez'"])
+def test_a_row_with_too_few_or_too_many_cells_is_refused(store: Store, column: str, change: str) -> None:
+    with store.begin("acme") as session:
+        written = VersionVerdicts()
+        written.add(("fraud", 3), [verdict_row("one"), verdict_row("two")])
+        verdict_bulk_writer.upsert_verdicts(session, written, day(1), "sync")
+        with pytest.raises(IntegrityError, match="one_cell_per_rule"):
+            session.connection.exec_driver_sql(f"UPDATE verifywise_mlflow.version_verdicts SET {column} = {change}")
+        session.connection.get_transaction().rollback()  # type: ignore[union-attr]  # a session has one
 
 
 def test_a_statement_has_a_limited_number_of_verdicts() -> None:
