@@ -71,13 +71,13 @@ class StoredVerdicts(NamedTuple):
 
     table: str
     size: int
-    """The number of verdicts; 0 if the number of times or syncs is different."""
+    """The number of verdicts; 0 if an array has another number of elements, or has rows of elements."""
     columns: Sequence[str]
     """The columns, in the order of ``VERDICT_COLUMNS``, each with its cells joined."""
     first_written_at: datetime | None
     first_sync_id: str | None
-    written_at: Sequence[datetime] | None
-    """Null if all verdicts have the time and the sync of the first verdict."""
+    written_at: Sequence[datetime | None] | None
+    """Null if all verdicts have the time and the sync of the first verdict. Only a forged row has a null among them."""
     sync_ids: Sequence[str] | None
     opened_with_first: Sequence[int] | None
     """The places, from 1 on, of the gaps that opened at the time of the first verdict."""
@@ -87,10 +87,9 @@ class StoredVerdicts(NamedTuple):
     ended_by: str | None
 
     def is_well_formed(self) -> bool:
-        """Return whether each column has exactly one cell per verdict; otherwise the row is forged."""
+        """Return whether each column has exactly one cell per verdict, and each verdict a time; else the row is forged."""
         separators = {column.count(CELL_SEPARATOR) for column in self.columns}
-        sizes = {len(self.written_at or ()) or self.size, len(self.open_since or ()) or self.size}
-        return self.size > 0 and separators == {self.size - 1} and sizes == {self.size}
+        return self.size > 0 and separators == {self.size - 1} and None not in (self.written_at or ())
 
     def outcomes(self) -> list[str]:
         """Return the outcome of each verdict."""

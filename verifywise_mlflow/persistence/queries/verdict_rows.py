@@ -20,27 +20,42 @@ def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iter
             yield (name, number), StoredVerdicts(table, size, fields[:end], *fields[end:])
 
 
+def _of_each(function: str) -> str:
+    arrays = (*sorted(VERDICT_ARRAYS), "evaluated_at", "sync_ids", "open_since")
+    return ", ".join(f"{function}({name})" for name in arrays)
+
+
 _FIELDS: Final = ", ".join(
     (
         # Equal times and syncs are sent once. So they do not show how many elements these arrays have.
-        "CASE WHEN cardinality(rule_ids) = ALL (ARRAY[cardinality(evaluated_at), cardinality(sync_ids)])"
-        " THEN cardinality(rule_ids) ELSE 0 END",
-        *(f"array_to_string({name}, E'\\x1e')" if name in VERDICT_ARRAYS else name for name in STORED_VERDICT_COLUMNS),
+        f"CASE WHEN 1 = ALL (ARRAY[{_of_each('array_ndims')}])"
+        f" AND cardinality(rule_ids) = ALL (ARRAY[{_of_each('cardinality')}]) THEN cardinality(rule_ids) ELSE 0 END",
+        # By default, a null is left out, and the element after it could have both cells.
+        *(
+            f"array_to_string({name}, E'\\x1e', E'\\x1d')" if name in VERDICT_ARRAYS else name
+            for name in STORED_VERDICT_COLUMNS
+        ),
         "evaluated_at[1], sync_ids[1]",
         "CASE WHEN NOT follow_first THEN evaluated_at END, CASE WHEN NOT follow_first THEN sync_ids END",
         "opened",
-        "CASE WHEN cardinality(opened) + cardinality(array_positions(open_since, NULL::timestamptz))"
-        " <> cardinality(rule_ids) THEN open_since END",
+        "CASE WHEN cardinality(opened) + cardinality(never_opened) <> cardinality(rule_ids) THEN open_since END",
     )
 )
+
+
+def _positions(time: str) -> str:
+    # In an array with two dimensions, which only a forger writes, Postgres refuses to search.
+    return f"CASE WHEN array_ndims(open_since) = 1 THEN array_positions(open_since, {time}) END"
 
 
 def _select(rows: str, end: str) -> str:
     # Postgres unpacks a column at each use. So a nested query computes the values that are used twice only once.
     return f"""
         SELECT model_name, version_number, {_FIELDS}, {end} FROM (
-            SELECT s.*, array_positions(open_since, evaluated_at[1]) AS opened,
-                   evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids) AS follow_first
+            SELECT s.*, {_positions("evaluated_at[1]")} AS opened, {_positions("NULL::timestamptz")} AS never_opened,
+                   coalesce(
+                       evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids), false
+                   ) AS follow_first
             FROM {rows}
             OFFSET 0
         ) AS computed
