@@ -87,7 +87,7 @@ class StoredVerdicts(NamedTuple):
     ended_by: str | None
 
     def is_well_formed(self) -> bool:
-        """Return whether each column has exactly one cell per verdict, and each verdict a time; else the row is forged."""
+        """Return whether each verdict has one cell in each column, and a time; otherwise the row is forged."""
         separators = {column.count(CELL_SEPARATOR) for column in self.columns}
         return self.size > 0 and separators == {self.size - 1} and None not in (self.written_at or ())
 
