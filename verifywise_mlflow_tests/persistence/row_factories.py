@@ -63,6 +63,12 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
     link: ChainLink | None = None
     for number in range(1, ROWS + 1):
         row = {name: _value(name, type_, number) for name, type_ in columns.items()} | {"tenant_id": tenant_id}
+        if "rule_versions" in columns:
+            row |= {
+                "rule_versions": str(number),
+                "days": "",
+                **dict.fromkeys(("values", "origins", "thresholds"), "{}"),
+            }
         if table == "audit_trail" and "entry" in columns:
             entry_fields = {
                 "occurred_at": str(_TIME),
@@ -84,8 +90,7 @@ _TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
 def _value(name: str, type_: str, number: int) -> object:
     if type_.endswith("[]"):
-        is_json = name in ("values", "origins", "thresholds")
-        return ["{}" if is_json else _value(name, type_.removesuffix("[]"), number)]
+        return [_value(name, type_.removesuffix("[]"), number)]
     if type_ == "text":
         return f"{name} {number} {HOSTILE}"
     if type_ in ("json", "jsonb"):

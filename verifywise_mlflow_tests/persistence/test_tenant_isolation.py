@@ -217,6 +217,26 @@ def test_a_pipeline_is_refused(isolated: IsolatedTenants, statement: str) -> Non
         query(pipeline, statement)
 
 
+@pytest.mark.parametrize("table", ["canonical_records", "version_verdicts", "compliance_badges"])
+def test_a_pipelines_own_types_do_not_run_code_as_the_owner(isolated: IsolatedTenants, table: str) -> None:
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
+        cursor.execute("""
+            CREATE FUNCTION pg_temp.note(pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'code of %', current_user;
+            END $$;
+            CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.note(VALUE));
+            CREATE DOMAIN pg_temp.boolean AS pg_catalog.bool CHECK (pg_temp.note(VALUE::pg_catalog.text));
+            CREATE DOMAIN pg_temp.timestamptz AS pg_catalog.timestamptz CHECK (pg_temp.note(VALUE::pg_catalog.text))
+        """)
+        column = {"canonical_records": "owner", "compliance_badges": "badge"}.get(table, "verdicts[1]")
+
+        cursor.execute(f"UPDATE verifywise_mlflow.{table} SET {column} = 'changed'")
+        cursor.execute(f"DELETE FROM verifywise_mlflow.{table}" if table == "version_verdicts" else "SELECT 1")
+
+        pipeline.rollback()
+
+
 def test_a_pipeline_writes_no_row_of_another_tenant_into_any_table(isolated: IsolatedTenants) -> None:
     attempts = 0
     for table, privileges in role_grants.PIPELINE_PRIVILEGES.items():

@@ -275,7 +275,7 @@ class Rule(PolicySection):
     """
 
     id: Identifier
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=2**31 - 1)
     """Incremented with each change that can change a verdict."""
     title: Sentence
     """The requirement, as a sentence."""

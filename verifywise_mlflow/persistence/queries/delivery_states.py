@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, func, select
-from sqlalchemy import Text as PlainText
+from sqlalchemy import func, select
 
 from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.waivers import Waiver
@@ -98,14 +97,14 @@ def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime)
     if not keys:
         return []
     records, badges, versions, stored = canonical_records, compliance_badges, model_versions, version_verdicts
-    cells = func.string_to_array(stored.c.reasons, CELL_SEPARATOR, type_=ARRAY(PlainText)).label("reasons")
-    arrays = (stored.c.rule_ids, stored.c.verdicts, cells, stored.c.evaluated_at, stored.c.open_since)
+    arrays = (stored.c.rule_ids, stored.c.verdicts, stored.c.evaluated_at, stored.c.open_since)
     rows = session.execute(
         select(
             records,
             badges.c.badge,
             func.coalesce(versions.c.incarnation, 1).label("incarnation"),
             *(array.label(f"a_{array.name}") for array in arrays),
+            stored.c.reasons,
         )
         .select_from(
             records.join(badges, same_version(badges, records))
@@ -135,11 +134,12 @@ def policy_versions(session: TenantSession) -> dict[str, str]:
 def _state(row: dict[str, object], waivers: list[Waiver]) -> DeliveryState:
     record = canonical_record(row)
     columns: list[list[object]] = [
-        [*_list(row[f"a_{name}"])] for name in ("rule_ids", "verdicts", "reasons", "evaluated_at", "open_since")
+        [*_list(row[f"a_{name}"])] for name in ("rule_ids", "verdicts", "evaluated_at", "open_since")
     ]
+    reasons = str(row["reasons"]).split(CELL_SEPARATOR) if row["reasons"] is not None else []
     verdicts = [
         _verdict(record, waivers, unescape(str(rule_id)), str(verdict), unescape(str(reason)), at, since)
-        for rule_id, verdict, reason, at, since in zip(*columns, strict=True)
+        for rule_id, verdict, at, since, reason in zip(*columns, reasons, strict=True)
     ]
     incarnation, badge, deleted_at = row["incarnation"], row["badge"], row["deleted_at"]
     assert isinstance(incarnation, int)  # the columns' types

@@ -103,10 +103,12 @@ class CountedGaps(NamedTuple):
 
 def listed_gaps(session: TenantSession, selection: GapSelection, limit: int | None = None) -> Iterator[ListedGap]:
     """Yield gaps in the order of ``compliance.gap_urgency``: by severity, stage and age."""
-    gaps = _gaps(session, selection)
+    gaps = _gaps(session, selection, with_reasons=limit is None)
     names = [name for name in ListedGap._fields if name != "may_be_older"]
+    # Postgres reads the reasons of a limited list after it has sorted and limited the gaps.
+    read_last = {} if limit is None else {"reason": _reason(gaps)}
     query = (
-        select(*(gaps.c[name] for name in names), ~_opening_is_recorded(gaps))
+        select(*(read_last.get(name, gaps.c[name]) for name in names), ~_opening_is_recorded(gaps))
         .where(*_waiver_condition(gaps, selection))
         .order_by(
             gaps.c.severity_rank.desc(),
@@ -160,7 +162,7 @@ def counted_gaps(
         age_starts: For ``age``, the times after which the gaps of each group were opened, the youngest group first. The
             key of a group is its index; the last group has the gaps that were opened before all these times.
     """
-    gaps = _gaps(session, selection)
+    gaps = _gaps(session, selection, with_reasons=False)
     key: ColumnElement[str]
     if by == "age":
         groups = ((gaps.c.opened_at > start, str(place)) for place, start in enumerate(age_starts))
@@ -189,17 +191,18 @@ def counted_gaps(
     ]
 
 
-def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
-    """Return the selected gaps as rows, waived gaps included."""
+def _gaps(session: TenantSession, selection: GapSelection, *, with_reasons: bool) -> Subquery:
+    """Return the selected gaps as rows, waived gaps included. Without their reasons, these texts are not unpacked."""
     records, stored = canonical_records, version_verdicts
+    reasons = func.string_to_array(stored.c.reasons, CELL_SEPARATOR) if with_reasons else cast([], ARRAY(PlainText))
     given = (
-        func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.open_since, stored.c.evaluated_at)
+        func.unnest(stored.c.rule_ids, stored.c.verdicts, reasons, stored.c.open_since, stored.c.evaluated_at)
         .table_valued(
             column("rule_id", Text),
             column("verdict", PlainText),
+            column("reason", Text),
             column("open_since", DateTime(timezone=True)),
             column("evaluated_at", DateTime(timezone=True)),
-            with_ordinality="place",
         )
         .render_derived()
     )
@@ -230,7 +233,7 @@ def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
             records.c.tenant_id,
             given.c.rule_id,
             given.c.verdict,
-            func.split_part(stored.c.reasons, CELL_SEPARATOR, cast(given.c.place, Integer), type_=Text).label("reason"),
+            func.coalesce(given.c.reason, "").label("reason"),
             records.c.model_name,
             records.c.version_number,
             records.c.lifecycle_stage,
@@ -253,6 +256,16 @@ def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[Colum
     if selection.is_waived is not None:
         waived = is_waived(gaps, selection.at)
         yield waived if selection.is_waived else ~waived
+
+
+def _reason(gaps: Subquery) -> ColumnElement[str]:
+    stored = version_verdicts
+    place = func.array_position(stored.c.rule_ids, cast(gaps.c.rule_id, PlainText))
+    return (
+        select(func.split_part(stored.c.reasons, CELL_SEPARATOR, place, type_=Text))
+        .where(same_version(stored, gaps))
+        .scalar_subquery()
+    )
 
 
 def _opening_is_recorded(gaps: Subquery) -> ColumnElement[bool]:

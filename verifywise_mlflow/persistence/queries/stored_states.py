@@ -71,7 +71,8 @@ class StoredVerdicts(NamedTuple):
 
     table: str
     size: int
-    """The number of verdicts; 0 if an array has another number of elements, or has rows of elements."""
+    """The number of verdicts; 0 if an array has another number of elements, a second dimension, or a first element with
+    another number than 1."""
     columns: Sequence[str]
     """The columns, in the order of ``VERDICT_COLUMNS``, each with its cells joined."""
     first_written_at: datetime | None

@@ -20,16 +20,18 @@ def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iter
             yield (name, number), StoredVerdicts(table, size, fields[:end], *fields[end:])
 
 
-def _of_each(function: str) -> str:
+def _of_each(expression: str) -> str:
     arrays = (*sorted(VERDICT_ARRAYS), "evaluated_at", "sync_ids", "open_since")
-    return ", ".join(f"{function}({name})" for name in arrays)
+    return ", ".join(map(expression.format, arrays))
 
 
 _FIELDS: Final = ", ".join(
     (
         # Equal times and syncs are sent once. So they do not show how many elements these arrays have.
-        f"CASE WHEN 1 = ALL (ARRAY[{_of_each('array_ndims')}])"
-        f" AND cardinality(rule_ids) = ALL (ARRAY[{_of_each('cardinality')}]) THEN cardinality(rule_ids) ELSE 0 END",
+        # The views ignore the place at which an array begins.
+        f"CASE WHEN 1 = ALL (ARRAY[{_of_each('array_ndims({})')}, {_of_each('array_lower({}, 1)')}])"
+        f" AND cardinality(rule_ids) = ALL (ARRAY[{_of_each('cardinality({})')}])"
+        " THEN cardinality(rule_ids) ELSE 0 END",
         # By default, a null is left out, and the element after it could have both cells.
         *(
             f"array_to_string({name}, E'\\x1e', E'\\x1d')" if name in VERDICT_ARRAYS else name

@@ -179,7 +179,7 @@ def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
         for name in cells
     )
     rows = func.unnest(*arrays).table_valued(*cells.values(), name="verdict").render_derived()
-    # An array of one empty text is empty when it is split.
+    # A text whose only cell is empty is split into no cells.
     texts = {name: func.coalesce(rows.c[name], "") for name in ("reason", "policy_id", "policy_version")}
     return source.join(rows, true()), {
         **columns,

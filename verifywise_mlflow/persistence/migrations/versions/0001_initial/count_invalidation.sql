@@ -7,7 +7,7 @@
 -- The tenant's row is written first, which locks it. A division of a bucket locks the same row. So the next statement
 -- sees every division that was committed before, and finds the bucket that a key belongs to.
 CREATE FUNCTION {schema}.invalidate_counts() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_LEVEL = 'ROW' THEN
         UPDATE {schema}.compliance_counts SET revision = nextval('{schema}.revisions')

@@ -53,19 +53,20 @@ CREATE INDEX compliance_badge_history_by_end ON {schema}.compliance_badge_histor
 
 -- A writer that ends a state without writing a new one sets the time and the sync in two settings of the transaction.
 -- Without them, the time is now and the sync is unknown: ''.
-CREATE FUNCTION {schema}.write_time() RETURNS timestamptz LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.write_time() RETURNS timestamptz LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(nullif(current_setting('verifywise_mlflow.now', true), '')::timestamptz, now())
 $$;
-CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce(current_setting('verifywise_mlflow.sync_id', true), '')
 $$;
 
--- The triggers run with the owner's rights, since writers may only read the history. They fire on every change, so that
+-- The triggers run with the owner's rights, since writers may only read the history. pg_temp is the last schema in their
+-- search_path: Postgres would otherwise search it first for types, and a writer may create types in it. They fire on every change, so that
 -- an UPDATE by hand leaves a trace, too. Such an UPDATE sets neither the time nor the sync, and must not be attributed
 -- to the last sync. If the clock was set back, a state must not end before it began. So a state ends at the later of
 -- two times, and may have a span of no length. An erasure of a tenant must delete its history last.
 CREATE FUNCTION {schema}.save_former_record() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO {schema}.canonical_record_history
@@ -91,7 +92,7 @@ FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
 -- This function is for tables whose history has the table's name in the singular.
 CREATE FUNCTION {schema}.save_former_asset() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     saving text := format(
         'INSERT INTO {schema}.%I SELECT $1, $2, ($3).*', rtrim(TG_TABLE_NAME, 's') || '_history'
@@ -146,7 +147,7 @@ BEGIN
     FOREACH place IN ARRAY places LOOP
         amended[place] := split_part(given, E'\x1e', place);
     END LOOP;
-    RETURN array_to_string(amended, E'\x1e');
+    RETURN array_to_string(amended, E'\x1e', '');  -- a forged row may lack cells
 END $$;
 
 -- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule: a
@@ -155,7 +156,7 @@ END $$;
 -- to another open verdict. It also keeps this time while the objects that the verdict rests on cannot be read, which
 -- does not close the gap.
 CREATE FUNCTION {schema}.save_former_verdicts() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     written_at timestamptz := coalesce(nullif(current_setting('verifywise_mlflow.now', true), '')::timestamptz, now());
     writer text := coalesce(current_setting('verifywise_mlflow.sync_id', true), '');
@@ -243,7 +244,13 @@ BEGIN
         END IF;
     END IF;
     WITH former AS MATERIALIZED (
-        SELECT * FROM unnest(
+        -- A forged row may lack cells.
+        SELECT rule_id, coalesce(rule_version, '') AS rule_version, verdict, coalesce(reason, '') AS reason,
+               coalesce(values, '') AS values, coalesce(policy_id, '') AS policy_id,
+               coalesce(policy_version, '') AS policy_version, evaluated_at, sync_id,
+               coalesce(origins, '') AS origins, coalesce(thresholds, '') AS thresholds, coalesce(day, '') AS day,
+               coalesce(input_hash, '') AS input_hash, fingerprint, open_since
+        FROM unnest(
             OLD.rule_ids, {schema}.cells(OLD.rule_versions), OLD.verdicts, {schema}.cells(OLD.reasons),
             {schema}.cells(OLD.values), {schema}.cells(OLD.policy_ids), {schema}.cells(OLD.policy_versions),
             OLD.evaluated_at, OLD.sync_ids, {schema}.cells(OLD.origins), {schema}.cells(OLD.thresholds),
@@ -292,21 +299,21 @@ BEGIN
             origins, thresholds, days, input_hashes, fingerprints, open_since
         )
         SELECT c.ended_at, c.ended_by, OLD.tenant_id, OLD.model_name, OLD.version_number,
-               array_agg(f.rule_id ORDER BY c.place),
-               string_agg(f.rule_version, E'\x1e' ORDER BY c.place),
-               array_agg(f.verdict ORDER BY c.place),
-               string_agg(f.reason, E'\x1e' ORDER BY c.place),
-               string_agg(f.values, E'\x1e' ORDER BY c.place),
-               string_agg(f.policy_id, E'\x1e' ORDER BY c.place),
-               string_agg(f.policy_version, E'\x1e' ORDER BY c.place),
-               array_agg(f.evaluated_at ORDER BY c.place),
-               array_agg(f.sync_id ORDER BY c.place),
-               string_agg(f.origins, E'\x1e' ORDER BY c.place),
-               string_agg(f.thresholds, E'\x1e' ORDER BY c.place),
-               string_agg(f.day, E'\x1e' ORDER BY c.place),
-               string_agg(f.input_hash, E'\x1e' ORDER BY c.place),
-               array_agg(f.fingerprint ORDER BY c.place),
-               array_agg(f.open_since ORDER BY c.place)
+               array_agg(f.rule_id ORDER BY c.place, f.rule_id),
+               string_agg(f.rule_version, E'\x1e' ORDER BY c.place, f.rule_id),
+               array_agg(f.verdict ORDER BY c.place, f.rule_id),
+               string_agg(f.reason, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.values, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.policy_id, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.policy_version, E'\x1e' ORDER BY c.place, f.rule_id),
+               array_agg(f.evaluated_at ORDER BY c.place, f.rule_id),
+               array_agg(f.sync_id ORDER BY c.place, f.rule_id),
+               string_agg(f.origins, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.thresholds, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.day, E'\x1e' ORDER BY c.place, f.rule_id),
+               string_agg(f.input_hash, E'\x1e' ORDER BY c.place, f.rule_id),
+               array_agg(f.fingerprint ORDER BY c.place, f.rule_id),
+               array_agg(f.open_since ORDER BY c.place, f.rule_id)
         FROM compared AS c JOIN former AS f ON f.rule_id = c.former_rule_id
         WHERE c.has_ended
         GROUP BY c.ended_at, c.ended_by
@@ -347,7 +354,7 @@ CREATE TRIGGER save_deleted_verdicts BEFORE DELETE ON {schema}.version_verdicts
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_verdicts();
 
 -- This is a trigger, since a check constraint would refuse a row before Postgres finds that a former row exists.
-CREATE FUNCTION {schema}.refuse_missing_verdict() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_missing_verdict() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'a fingerprint of the verdicts on % % is null, and the rule has no former verdict',
         NEW.model_name, NEW.version_number USING ERRCODE = 'integrity_constraint_violation';
@@ -359,7 +366,7 @@ EXECUTE FUNCTION {schema}.refuse_missing_verdict();
 
 -- Each change of a record or a policy evaluates the badge again; only another badge is another state.
 CREATE FUNCTION {schema}.save_former_badge() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO {schema}.compliance_badge_history
@@ -383,7 +390,7 @@ END $$;
 CREATE TRIGGER save_former_badge BEFORE UPDATE OR DELETE ON {schema}.compliance_badges
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_badge();
 
--- A view with a row for each verdict. An array of one empty text is empty when it is split, hence coalesce.
+-- A view with a row for each verdict. A text whose only cell is empty is split into no cells, hence coalesce.
 CREATE VIEW {schema}.compliance_results WITH (security_invoker = true) AS
 SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version::integer AS rule_version, r.verdict,
        coalesce(r.reason, '') AS reason, r.values::jsonb AS values, coalesce(r.policy_id, '') AS policy_id,

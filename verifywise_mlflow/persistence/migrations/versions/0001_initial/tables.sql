@@ -482,6 +482,11 @@ CREATE TABLE {schema}.version_verdicts (
             octet_length(days) - octet_length(replace(days, E'\x1e', '')),
             octet_length(input_hashes) - octet_length(replace(input_hashes, E'\x1e', ''))
         ])
+    ),
+    -- The views cast these cells, so a cell that cannot be cast would break each query of the tenant's verdicts.
+    CONSTRAINT numbers_and_days CHECK (
+        string_to_array(rule_versions, E'\x1e')::integer[] IS NOT NULL
+        AND string_to_array(days, E'\x1e', '')::date[] IS NOT NULL
     )
 ) WITH (toast_tuple_target = 8160);
 -- Hashes do not compress, so Postgres does not try.

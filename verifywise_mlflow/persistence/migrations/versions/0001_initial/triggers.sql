@@ -3,14 +3,14 @@
 
 -- A revoked privilege could be granted again without a trace; a trigger must be disabled or dropped, which shows in the
 -- catalog.
-CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
         USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
 -- TRUNCATE fires no trigger for each row, and so writes no history.
-CREATE FUNCTION {schema}.refuse_truncation() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_truncation() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'TRUNCATE of % is refused: it would leave no trace', TG_TABLE_NAME
         USING ERRCODE = 'integrity_constraint_violation';
@@ -18,7 +18,7 @@ END $$;
 
 -- Rows may be deleted only after the same transaction has written the entry `tenant erased` of their tenant, which
 -- cannot be deleted. A check at the end of the transaction instead would have to remember each deleted row.
-CREATE FUNCTION {schema}.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM (SELECT DISTINCT tenant_id FROM deleted) AS of_tenant
@@ -36,7 +36,7 @@ END $$;
 
 -- An erasure must delete all rows of the tenant in the tables with the trigger refuse_deletion, so that its entry does
 -- not cover the deletion of single rows.
-CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     erased_table regclass;
     has_rows boolean;
@@ -55,7 +55,7 @@ BEGIN
 END $$;
 
 -- A waiver is granted once and ends at most once; its terms stay.
-CREATE FUNCTION {schema}.refuse_waiver_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+CREATE FUNCTION {schema}.refuse_waiver_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     writable text[] := CASE WHEN OLD.ended_at IS NULL THEN ARRAY['ended_at', 'end_reason'] ELSE ARRAY[]::text[] END;
 BEGIN
