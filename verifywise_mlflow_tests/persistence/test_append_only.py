@@ -181,6 +181,12 @@ def test_the_event_trigger_of_the_page_refuses_an_owner_what_triggers_cannot(
     ):
         with pytest.raises(psycopg2.errors.RaiseException, match="only a superuser may change the triggers"):
             execute(owner.url, statement.format("verifywise_mlflow"))
+    with pytest.raises(psycopg2.errors.RaiseException, match="only a superuser may change the triggers"):
+        execute(
+            owner.url,
+            "CREATE TEMP TABLE pg_roles AS SELECT session_user AS rolname, true AS rolsuper",
+            "ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER ALL",
+        )
     for statement in ("DROP EVENT TRIGGER verifywise_guard_changes", "SET event_triggers = off"):
         # Before release 17, Postgres does not have this setting.
         with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedObject)):

@@ -180,7 +180,7 @@ def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
     )
     rows = func.unnest(*arrays).table_valued(*cells.values(), name="verdict").render_derived()
     # A text whose only cell is empty is split into no cells.
-    texts = {name: func.coalesce(rows.c[name], "") for name in ("reason", "policy_id", "policy_version")}
+    texts = {name: func.coalesce(rows.c[name], "") for name in ("reason", "policy_id", "policy_version", "input_hash")}
     return source.join(rows, true()), {
         **columns,
         **{cell.name: rows.c[cell.name] for cell in cells.values()},

@@ -395,7 +395,8 @@ CREATE VIEW {schema}.compliance_results WITH (security_invoker = true) AS
 SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version::integer AS rule_version, r.verdict,
        coalesce(r.reason, '') AS reason, r.values::jsonb AS values, coalesce(r.policy_id, '') AS policy_id,
        coalesce(r.policy_version, '') AS policy_version, r.evaluated_at, r.sync_id, r.origins::jsonb AS origins,
-       r.thresholds::jsonb AS thresholds, nullif(r.day, '')::date AS day, r.input_hash, r.fingerprint, r.open_since
+       r.thresholds::jsonb AS thresholds, nullif(r.day, '')::date AS day, coalesce(r.input_hash, '') AS input_hash,
+       r.fingerprint, r.open_since
 FROM {schema}.version_verdicts AS v CROSS JOIN LATERAL unnest(
     v.rule_ids, string_to_array(v.rule_versions, E'\x1e'), v.verdicts, string_to_array(v.reasons, E'\x1e'),
     string_to_array(v.values, E'\x1e'), string_to_array(v.policy_ids, E'\x1e'), string_to_array(v.policy_versions, E'\x1e'),
@@ -418,7 +419,7 @@ SELECT v.state_id, v.valid_to, v.ended_by_sync_id, v.tenant_id, v.model_name, v.
        r.rule_version::integer AS rule_version, r.verdict, coalesce(r.reason, '') AS reason, r.values::jsonb AS values,
        coalesce(r.policy_id, '') AS policy_id, coalesce(r.policy_version, '') AS policy_version, r.evaluated_at,
        r.sync_id, r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, nullif(r.day, '')::date AS day,
-       r.input_hash, r.fingerprint, r.open_since
+       coalesce(r.input_hash, '') AS input_hash, r.fingerprint, r.open_since
 FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
     v.rule_ids, string_to_array(v.rule_versions, E'\x1e'), v.verdicts, string_to_array(v.reasons, E'\x1e'),
     string_to_array(v.values, E'\x1e'), string_to_array(v.policy_ids, E'\x1e'), string_to_array(v.policy_versions, E'\x1e'),
