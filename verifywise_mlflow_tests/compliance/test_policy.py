@@ -148,6 +148,11 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
         pytest.param(f"id: {'x' * 2_000_000}\n", " has more than 2,000,000 bytes", id="huge"),
         pytest.param("a: !!python/object:os.system x\n", "1: is not YAML: ", id="tag"),
         pytest.param("3: x\n", "1: 3: Keys should be strings", id="key"),
+        pytest.param(
+            HEAD + RULE.replace("version: 1", "version: 202611301859"),
+            "rule 'owner': version: Input should be less than or equal to 2147483647",
+            id="a version that the store cannot hold",
+        ),
     ],
 )
 def test_a_file_that_is_not_a_policy_is_rejected(tmp_path: Path, text: str, message: str) -> None:
