@@ -87,12 +87,17 @@ def provable_moment(
     elif signed is None and at is None and (last_signed := committed_states.last_signed(session)):
         link = committed_states.last_commitment(session, last=last_signed) or newest
         signed = committed_states.first_signed(session, link.sequence)
-    # An entry after the time proves that no other entry up to the time commits newer states.
-    after = None if at is None or covering else committed_states.first_entry_after(session, link.sequence, at)
-    if after is not None:
-        later = committed_states.first_signed(session, after)
-        signed = later if later is not None and later - link.sequence < MAX_ENTRIES else signed
     last = signed or link.sequence
+    if at is not None and covering is None:
+        # An entry after the time proves that no other entry up to the time commits newer states. If there is none, the
+        # last entry proves it up to its own time.
+        after = committed_states.first_entry_after(session, link.sequence, at)
+        if signed is None:
+            end = after or committed_states.last_entry(session)
+        else:
+            end = committed_states.first_signed(session, after) if after else committed_states.last_signed(session)
+        if end is not None and link.sequence <= end < link.sequence + MAX_ENTRIES:
+            last = end
     if last - link.sequence >= MAX_ENTRIES:
         raise UnprovableError(
             f"the next checkpoint signs entry {last:,}, {last - link.sequence:,} entries after the one that commits "
@@ -221,7 +226,7 @@ def prove_consistency(
     if later < former:
         raise UnprovableError(f"entry {later:,} does not come after entry {former:,}")
     start = committed_states.last_commitment(session, last=former)
-    first = start.sequence if start else former
+    first = start.sequence if start else 1
     entries = tuple(link.text for link in committed_states.links_between(session, first, later))
     if len(entries) != later - first + 1:
         last = first + len(entries) - 1 if entries else committed_states.last_entry(session)

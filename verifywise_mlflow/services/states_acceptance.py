@@ -118,7 +118,7 @@ def _continuation(session: TenantSession, size: int) -> Continuation:
     frontier = last.verified_frontier() or Frontier().extend(state_log.leaf_hashes(session, 0, last.size))
     if (frontier.size, frontier.root().hex()) != (last.size, last.root):
         raise UncommittableError(f"the log is not what entry {last.sequence:,} of the trail commits: {_RESTORE}")
-    return Continuation(frontier, tuple(last.accepted))
+    return Continuation(frontier, tuple(last.accepted), last.current, last.sequence)
 
 
 def _entry(tenant_id: str, acceptance: Acceptance, reason: str, now: datetime) -> AuditEntry:

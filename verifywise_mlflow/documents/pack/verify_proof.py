@@ -1,7 +1,7 @@
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
 It follows hashes: from states, leaves of a Merkle tree (RFC 9162), over entries of the audit trail to what was signed.
 Exit code 0: nothing is wrong, and with --public-key, the last entry is signed. 1: refused. 2: a file is of another
-tenant or unreadable. 4: not refused, but a --checkpoint does not cover it, or a person accepted an uncommitted state.
+tenant or unreadable. 4: not refused, but NOT COVERED by a --checkpoint, NOT COMPARED, or accepted by a person alone.
 
 NOT PROVED: that MLflow showed the truth, what happened between two syncs, and that the operator's clock was right."""
 
@@ -28,8 +28,7 @@ def hash_of(value):
 
 def root(node, path):
     for side, neighbor in (step.split(" ") for step in path):  # the side on which the neighbor is, and its hash
-        left, right = {"left": (neighbor, node), "right": (node, neighbor)}[side]
-        node = sha256(b"\1" + bytes.fromhex(left) + bytes.fromhex(right)).hexdigest()
+        node = sha256(b"\1" + bytes.fromhex({"left": neighbor + node, "right": node + neighbor}[side])).hexdigest()
     return node
 
 
@@ -107,9 +106,10 @@ try:  # utf-8-sig skips the mark that editors on Windows write first
         say(f"- badge: {now['badge']}. A manifest need not be in this file; events and waivers never are.")
     else:  # the trail from a former entry on; the log of states begins again when a tenant is erased
         begin = max((place for place, entry in enumerate(entries, 1) if entry["kind"] == "tenant erased"), default=0)
-        log = [(e["sequence"], e["counts"]["states"]) for e in entries[begin:] if "states" in e["counts"]]
-        for (old, was), (number, grown) in zip(log[:1], log[-1:]):  # the left steps lead to the former log
-            start, steps = proof["log_node"], proof["log_path"]
+        log = {e["sequence"]: e["counts"]["states"] for e in entries[begin:] if "states" in e["counts"]}
+        doubts += [say(f"NOT COMPARED: logs before entry {first + begin}.")] if begin or first not in {1, *log} else []
+        for (old, was), (number, grown) in zip([*log.items()][:1], [*log.items()][-1:]):
+            start, steps = proof["log_node"], proof["log_path"]  # the left steps lead to the former log
             reached = root(start, [step for step in steps if step.startswith("left")]), root(start, steps)
             require(reached == (was["root"], grown["root"]), f"entry {number} has another log, not that of before")
             say(f"The log of {was['size']} states (entry {old}) grew to {grown['size']} (entry {number}).")

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, starmap
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.accepted_states import ACCEPTED, parse_accepted
 from verifywise_mlflow.audit.entry import STATES
@@ -27,13 +28,22 @@ _COMMITMENTS: Final = text(
     SELECT t.sequence, t.entry, c.size, c.frontier
     FROM {SCHEMA}.audit_trail AS t
     LEFT JOIN {SCHEMA}.state_commitments AS c ON c.tenant_id = t.tenant_id AND c.sequence = t.sequence
-    WHERE t.tenant_id = :tenant_id AND t.sequence > :after AND t.entry LIKE :pattern
+    WHERE t.tenant_id = :tenant_id AND t.sequence > :after
+      AND (t.entry LIKE '%"{STATES}"%' OR strpos(t.entry, '\\u') > 0)  -- JSON may write a letter as \\u0073
     ORDER BY t.sequence
     """  # noqa: S608  # the schema's name is a constant
 ).execution_options(yield_per=ROWS_PER_FETCH)
-_LAST_ERASURE: Final = text(
+_ERASURES: Final = text(
     f"""
-    SELECT coalesce(max(sequence), 0) FROM {SCHEMA}.audit_trail WHERE tenant_id = :tenant_id AND kind = 'tenant erased'
+    SELECT sequence, entry FROM {SCHEMA}.audit_trail
+    WHERE tenant_id = :tenant_id AND (entry LIKE '%tenant erased%' OR strpos(entry, '\\u') > 0)
+    ORDER BY sequence DESC
+    """  # noqa: S608
+).execution_options(yield_per=ROWS_PER_FETCH)
+_OTHER_KINDS: Final = text(
+    f"""
+    SELECT sequence FROM {SCHEMA}.audit_trail
+    WHERE tenant_id = :tenant_id AND kind IS DISTINCT FROM entry::jsonb ->> 'kind' ORDER BY sequence LIMIT 100
     """  # noqa: S608
 )
 _UNKNOWN_COMMITMENTS: Final = text(
@@ -52,6 +62,7 @@ _MODELS: Final = text(
 MAX_STALE_MODELS: Final = 100
 _PATTERN: Final = f'%"{STATES}":{{%'
 _PEAK_BYTES: Final = 32
+_MAX_SIZE: Final = 2**63
 
 
 def export_snapshot(session: TenantSession) -> str:
@@ -63,16 +74,45 @@ def export_snapshot(session: TenantSession) -> str:
 
 
 def last_erasure(session: TenantSession) -> int:
-    """Return the number of the entry of the tenant's last erasure, or 0. After an erasure, the log began again."""
-    return session.scalar(_LAST_ERASURE, {"tenant_id": session.tenant_id}) or 0
+    """Return the number of the entry of the tenant's last erasure, or 0. After an erasure, the log began again.
+
+    The column with the kind of an entry is not used, since no hash covers it.
+    """
+    for sequence, entry in session.execute(_ERASURES, {"tenant_id": session.tenant_id}):
+        if _parsed(entry).get("kind") == "tenant erased":
+            return int(sequence)
+    return 0
+
+
+def entries_of_another_kind(session: TenantSession) -> list[int]:
+    """Return up to 100 entries whose column ``kind`` is not the kind in their text."""
+    try:
+        with session.connection.begin_nested():
+            return [*session.scalars(_OTHER_KINDS, {"tenant_id": session.tenant_id})]
+    except DataError:
+        return []  # an entry is not JSON, which the verification of the chain reports
 
 
 def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
     """Yield the commitments of the entries after entry ``after``, in their order, each with the stored frontier."""
-    parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
-    for sequence, entry, size, frontier in session.execute(_COMMITMENTS, parameters):
+    for sequence, entry, size, frontier in session.execute(
+        _COMMITMENTS, {"tenant_id": session.tenant_id, "after": after}
+    ):
         if (commitment := _commitment(sequence, entry, size, frontier)) is not None:
             yield commitment
+
+
+def malformed_commitments(session: TenantSession, after: int) -> list[int]:
+    """Return the entries that name states without committing them in the form in which this program does.
+
+    A verifier of a single proof may accept such an entry.
+    """
+    rows = session.execute(_COMMITMENTS, {"tenant_id": session.tenant_id, "after": after})
+    return [
+        row.sequence
+        for row in rows
+        if _names_states(row.entry) and _commitment(row.sequence, row.entry, row.size, row.frontier) is None
+    ]
 
 
 def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, int]]:
@@ -121,12 +161,28 @@ def current_states(session: TenantSession, size: int) -> CurrentStates:
     return CurrentStates(models.size, models.root().hex(), stale[:MAX_STALE_MODELS])
 
 
+def _parsed(entry: str) -> dict[str, Any]:
+    """Return an entry; an empty object if it is not an object of JSON."""
+    try:
+        parsed = json.loads(entry)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _names_states(entry: str) -> bool:
+    counts = _parsed(entry).get("counts")
+    return isinstance(counts, dict) and STATES in counts
+
+
 def _commitment(sequence: int, entry: str, size: int | None, frontier: str | None) -> Commitment | None:
     """Return what an entry commits; None if it commits nothing. The verification of the chain checks authenticity."""
     try:
         parsed = json.loads(entry)
         states = parsed["counts"][STATES]
-        committed_size, sync_id = int(states["size"]), str(parsed["sync_id"])
+        committed_size, sync_id = states["size"], str(parsed["sync_id"])
+        if type(committed_size) is not int or not 0 < committed_size < _MAX_SIZE:
+            return None
         accepted, syncs = parse_accepted(states.get(ACCEPTED)), tuple(map(str, states.get("syncs") or ()))
         is_acceptance = parsed["kind"] == "states accepted"
     except (ValueError, OverflowError, KeyError, TypeError):

@@ -8,7 +8,7 @@ verification finds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -37,9 +37,19 @@ _CURRENT_LEAVES = text(
     FROM {SCHEMA}.state_log
     WHERE tenant_id = :tenant_id AND position < :size AND model_name IN (
         SELECT DISTINCT model_name FROM {SCHEMA}.state_log
-        WHERE tenant_id = :tenant_id AND position >= :start AND position < :size
+        WHERE tenant_id = :tenant_id AND position >= :start AND position < :until
     )
     ORDER BY model_name, version_number, kind, object_id, position DESC
+    """  # noqa: S608  # the schema's name is a constant
+)
+_LATER_COMMITMENT = text(
+    f"""
+    SELECT max(sequence) FROM {SCHEMA}.audit_trail AS t
+    WHERE tenant_id = :tenant_id AND sequence > :after AND entry LIKE '%"{STATES}":{{%'
+      AND NOT EXISTS (
+          SELECT FROM {SCHEMA}.audit_trail AS e
+          WHERE e.tenant_id = t.tenant_id AND e.sequence >= t.sequence AND e.entry LIKE '%"kind":"tenant erased"%'
+      )
     """  # noqa: S608  # the schema's name is a constant
 )
 
@@ -54,6 +64,10 @@ class Continuation:
 
     frontier: Frontier
     accepted: tuple[AcceptedRange, ...] = ()
+    current: str | None = None
+    """The root of the tree of current states, in hex; None before the first commitment."""
+    sequence: int = 0
+    """The entry of the commitment; 0 before the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,10 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     size, start = _size_and_continuation(session)
     if size == start.frontier.size:
         return None
+    # Without this check, a removed row would begin the log again, and the next entry would commit the new one.
+    later = session.scalar(_LATER_COMMITMENT, {"tenant_id": session.tenant_id, "after": start.sequence})
+    if later:
+        raise UncommittableError(f"the database no longer has the states that entry {later:,} of the trail commits")
     writers = writers_since(session, start.frontier.size, sync_id, is_command=not sync_id)
     if writers.refused:
         raise UncommittableError(problem_with(writers.refused[0]))
@@ -149,8 +167,10 @@ def commitment_from(session: TenantSession, start: Continuation, size: int, othe
     frontier.extend(state_log.leaf_hashes(session, first, size))
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")
-    _update_models(session, first, size)
-    roots = [*_model_roots(session)]
+    if start.current is not None:
+        _require_current_states(session, start, size)
+    _store_roots(session, _newest_roots(session, first, size, size))
+    roots = [*_model_leaves(session)]
     current = root_of(roots).hex()
     return StateCommitment(size, frontier.root().hex(), len(roots), current, others, start.accepted, frontier)
 
@@ -205,26 +225,57 @@ def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
         raise UncommittableError(problem) from None
     if not is_same:
         raise UncommittableError(problem)
-    return size, Continuation(frontier, accepted)
+    return size, Continuation(frontier, accepted, committed.get("current"), row.sequence)
 
 
-def _update_models(session: TenantSession, start: int, size: int) -> None:
-    """Compute the roots of the models that have new states."""
+def _require_current_states(session: TenantSession, start: Continuation, size: int) -> None:
+    """Make sure that the stored roots of models, from which the next root continues, are those of the last commitment.
+
+    If they differ, they are computed again from the log. Otherwise an entry could commit a model's former states as its
+    newest ones.
+
+    Raises:
+        UncommittableError: the newest states in the log are not those that the last commitment has.
+    """
+    first = start.frontier.size
+    changed = _newest_roots(session, first, size, first)
+    stored = {name: root for name, root in _stored_roots(session) if name in changed}
+    if stored == changed and root_of(_model_leaves(session)).hex() == start.current:
+        return
+    _store_roots(session, _newest_roots(session, 0, first, first))
+    if root_of(_model_leaves(session)).hex() != start.current:
+        raise UncommittableError(
+            f"the newest states of the models are not those that entry {start.sequence:,} of the trail commits"
+        )
+
+
+def _newest_roots(session: TenantSession, start: int, until: int, size: int) -> dict[str, str]:
+    """Return the root over the newest states of each model that has a state in a part of the log, by name.
+
+    Args:
+        session: The tenant's transaction.
+        start: The first position of the part.
+        until: The position after the part.
+        size: The number of states, from the first one on, among which the newest ones are chosen.
+    """
     rows = session.execute(
         _CURRENT_LEAVES.execution_options(yield_per=ROWS_PER_FETCH),
-        {"tenant_id": session.tenant_id, "start": start, "size": size},
+        {"tenant_id": session.tenant_id, "start": start, "until": until, "size": size},
     )
-    changed = []
-    for model_name, leaves in groupby(rows, key=itemgetter(0)):
-        root = root_of(state_log.hash_bytes(leaf) for _, leaf in leaves)
-        changed.append({"model_name": model_name, "root": root.hex()})
-    for first in range(0, len(changed), ROWS_PER_BATCH):
-        batch = [{"tenant_id": session.tenant_id, **row} for row in changed[first : first + ROWS_PER_BATCH]]
-        upsert_rows(session, state_models, batch)
+    return {
+        model_name: root_of(state_log.hash_bytes(leaf) for _, leaf in leaves).hex()
+        for model_name, leaves in groupby(rows, key=itemgetter(0))
+    }
 
 
-def _model_roots(session: TenantSession) -> Iterator[bytes]:
-    """Yield the leaves of the tree over all models, sorted by name."""
+def _store_roots(session: TenantSession, roots: Mapping[str, str]) -> None:
+    rows = [{"tenant_id": session.tenant_id, "model_name": name, "root": root} for name, root in roots.items()]
+    for first in range(0, len(rows), ROWS_PER_BATCH):
+        upsert_rows(session, state_models, rows[first : first + ROWS_PER_BATCH])
+
+
+def _stored_roots(session: TenantSession) -> Iterator[tuple[str, str]]:
+    """Yield the names of the models with their roots, sorted by name."""
     table = state_models
     rows = session.execute(
         select(table.c.model_name, table.c.root)
@@ -232,4 +283,9 @@ def _model_roots(session: TenantSession) -> Iterator[bytes]:
         .order_by(table.c.model_name)
         .execution_options(yield_per=ROWS_PER_FETCH)
     )
-    return (model_leaf(model_name, state_log.hash_bytes(root)) for model_name, root in rows)
+    return ((name, root) for name, root in rows)
+
+
+def _model_leaves(session: TenantSession) -> Iterator[bytes]:
+    """Yield the leaves of the tree over all models, sorted by name."""
+    return (model_leaf(name, state_log.hash_bytes(root)) for name, root in _stored_roots(session))

@@ -35,6 +35,12 @@ def check_log(session: TenantSession) -> tuple[list[RecordDamage], LogReport]:
     for size, sequence in trail_commitments.unknown_commitments(session, after):
         sentence = f"entry {sequence:,} of the trail commits nothing of the kind"
         damages.append(RecordDamage("added", "state_commitments", sentence, row=f"size {size:,}"))
+    for sequence in trail_commitments.malformed_commitments(session, after):
+        sentence = "the entry names states, but not in the form in which a sync commits them"
+        damages.append(RecordDamage("added", "audit_trail", sentence, row=f"entry {sequence:,}"))
+    for sequence in trail_commitments.entries_of_another_kind(session):
+        sentence = "the column kind is not the kind in the entry's text"
+        damages.append(RecordDamage("changed", "audit_trail", sentence, row=f"entry {sequence:,}"))
     if log.last and log.last.current is not None:
         current = trail_commitments.current_states(session, log.last.size)
         if (current.models, current.root) != (log.last.models, log.last.current):
