@@ -76,14 +76,15 @@ class Guard:
 
 def _guards() -> Iterator[Guard]:
     for table in TRAILS:
-        yield Guard(table, "append_only", "BEFORE DELETE OR UPDATE OR TRUNCATE", "FOR EACH STATEMENT", "refuse_change")
+        yield Guard(table, "append_only", "BEFORE DELETE OR UPDATE", "FOR EACH ROW", "refuse_change")
     for table in HISTORIES:
-        yield Guard(table, "append_only", "BEFORE UPDATE OR TRUNCATE", "FOR EACH STATEMENT", "refuse_change")
+        yield Guard(table, "append_only", "BEFORE UPDATE", "FOR EACH ROW", "refuse_change")
+    for table in (*TRAILS, *HISTORIES):
+        yield Guard(table, "refuse_truncation", "BEFORE TRUNCATE", "FOR EACH STATEMENT", "refuse_change")
     for table in (*RETAINED, *DELETABLE):
         yield Guard(table, "refuse_truncation", "BEFORE TRUNCATE", "FOR EACH STATEMENT", "refuse_truncation")
     for table in (*HISTORIES, *RETAINED):
-        scope = "REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT"
-        yield Guard(table, "refuse_deletion", "AFTER DELETE", scope, "refuse_deletion")
+        yield Guard(table, "refuse_deletion", "BEFORE DELETE", "FOR EACH ROW", "refuse_deletion")
     yield Guard("waivers", "refuse_waiver_change", "BEFORE UPDATE", "FOR EACH ROW", "refuse_waiver_change")
     erasure = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'tenant erased'::text))"
     yield Guard("audit_trail", "refuse_partial_erasure", "AFTER INSERT", erasure, "refuse_partial_erasure")
@@ -116,7 +117,8 @@ class _StoredTrigger:
 def append_only_problems(connection: Connection) -> list[str]:
     """Return how the triggers and the bodies of functions differ from this release's, as texts without a period.
 
-    The result includes triggers and rules of guarded tables that are not ours. Any role may call this function.
+    The result includes triggers, rules, parents and children of guarded tables that are not ours. Any role may call this
+    function.
     """
     triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
     problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]
@@ -132,6 +134,11 @@ def append_only_problems(connection: Connection) -> list[str]:
         *(problem for problem in problems if problem),
         *(f"the function {name} is not as this release created it" for name in changed),
         *(f"{subject} is not ours: it could change or suppress what is written" for subject in foreign),
+        *(
+            f"{child} inherits from {parent}: this release creates no inheritance. "
+            f"End it with ALTER TABLE {child} NO INHERIT {parent}"
+            for child, parent in _inheritances(connection, guarded)
+        ),
     ]
 
 
@@ -187,3 +194,20 @@ def _rules(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str
     query = text("SELECT tablename, rulename FROM pg_rules WHERE schemaname = :schema AND tablename = ANY(:tables)")
     rows = connection.execute(query, {"schema": SCHEMA, "tables": sorted(tables)})
     return [(row.tablename, row.rulename) for row in rows]
+
+
+def _inheritances(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the children and the parents of tables: (child, parent).
+
+    Rows of a child are read as rows of its parent, and a statement that names a parent changes the rows of its children.
+    """
+    query = text("""
+        SELECT format('%s.%I', child.relnamespace::regnamespace, child.relname) AS child,
+               format('%s.%I', parent.relnamespace::regnamespace, parent.relname) AS parent
+        FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+        WHERE (child.relnamespace = CAST(:schema AS regnamespace) AND child.relname = ANY(:tables))
+        OR (parent.relnamespace = CAST(:schema AS regnamespace) AND parent.relname = ANY(:tables))
+        ORDER BY 1, 2
+    """)
+    rows = connection.execute(query, {"schema": SCHEMA, "tables": sorted(tables)})
+    return [(row.child, row.parent) for row in rows]

@@ -89,6 +89,26 @@ def test_the_owner_is_refused(isolated: IsolatedTenants, mode: str) -> None:
             owner.rollback()
 
 
+def test_the_owner_is_refused_changes_through_a_parent_of_the_table(isolated: IsolatedTenants) -> None:
+    """Postgres fires the triggers for each statement only on the table that the statement names."""
+    refused = [
+        *((table, statement) for table in (*TRAILS, *HISTORIES) for statement in ("DELETE", "UPDATE", "TRUNCATE")),
+        *((table, statement) for table in RETAINED for statement in ("DELETE", "TRUNCATE")),
+        *((table, "TRUNCATE") for table in DELETABLE),
+    ]
+    statements = {
+        "DELETE": "DELETE FROM verifywise_mlflow.parent WHERE tenant_id = 'acme'",
+        "UPDATE": "UPDATE verifywise_mlflow.parent SET tenant_id = 'hooli' WHERE tenant_id = 'acme'",
+        "TRUNCATE": "TRUNCATE verifywise_mlflow.parent CASCADE",
+    }
+    for table, statement in refused:
+        with logged_in(isolated.owner) as owner:
+            query(owner, "CREATE TABLE verifywise_mlflow.parent (tenant_id text NOT NULL)")
+            query(owner, f"ALTER TABLE verifywise_mlflow.{table} INHERIT verifywise_mlflow.parent")
+            with guarded_by_triggers():
+                query(owner, statements[statement])
+
+
 ERASED = "INSERT INTO verifywise_mlflow.audit_trail VALUES ('{}', {}, '{{\"kind\": \"tenant erased\"}}', 'h')"
 DELETION = "DELETE FROM verifywise_mlflow.lifecycle_events WHERE tenant_id = 'acme'"
 
@@ -122,6 +142,14 @@ def test_an_entry_of_an_earlier_transaction_allows_no_deletion(isolated: Isolate
         )
         with guarded_by_triggers():
             query(owner, "DELETE FROM verifywise_mlflow.lifecycle_events WHERE tenant_id = 'initech'")
+
+
+def test_an_entry_in_a_child_of_the_trail_allows_no_deletion(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        query(owner, "CREATE TABLE verifywise_mlflow.child () INHERITS (verifywise_mlflow.audit_trail)")
+        query(owner, ERASED.format("acme", 98).replace("audit_trail", "child"))
+        with guarded_by_triggers():
+            query(owner, DELETION)
 
 
 def test_an_entry_of_an_erasure_that_leaves_rows_is_refused_at_the_end(isolated: IsolatedTenants) -> None:
@@ -226,6 +254,10 @@ REMOVED_GUARDS = {
     "CREATE TRIGGER quiet BEFORE INSERT ON {}.integrity_events FOR EACH ROW EXECUTE FUNCTION public.drop_row()":
         'the trigger "quiet" of integrity_events is not ours',
     "CREATE RULE quiet AS ON INSERT TO {}.lifecycle_events DO INSTEAD NOTHING": 'the rule "quiet" of lifecycle_events',
+    "CREATE TABLE {0}.parent (tenant_id text NOT NULL); ALTER TABLE {0}.audit_trail INHERIT {0}.parent":
+        "verifywise_mlflow.audit_trail inherits from verifywise_mlflow.parent",
+    "CREATE TABLE public.child () INHERITS ({}.audit_trail)":
+        "public.child inherits from verifywise_mlflow.audit_trail",
 }  # fmt: skip
 
 

@@ -1,5 +1,8 @@
 -- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports a
 -- trigger that is missing, disabled or changed (persistence/append_only.py lists them).
+--
+-- The triggers on UPDATE and DELETE fire for each row. A trigger for each statement fires only on the table that the
+-- statement names: if the owner gave a table a parent, a DELETE from the parent would delete its rows.
 
 -- A revoked privilege could be granted again without a trace; a trigger must be disabled or dropped, which shows in the
 -- catalog.
@@ -17,21 +20,19 @@ BEGIN
 END $$;
 
 -- Rows may be deleted only after the same transaction has written the entry `tenant erased` of their tenant, which
--- cannot be deleted. A check at the end of the transaction instead would have to remember each deleted row.
+-- cannot be deleted. A check at the end of the transaction instead would have to remember each deleted row. ONLY: an
+-- entry in a child of the trail could be deleted, since a child has no triggers.
 CREATE FUNCTION {schema}.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF EXISTS (
-        SELECT FROM (SELECT DISTINCT tenant_id FROM deleted) AS of_tenant
-        WHERE NOT EXISTS (
-            SELECT FROM {schema}.audit_trail AS entries
-            WHERE entries.tenant_id = of_tenant.tenant_id AND entries.kind = 'tenant erased'
-            AND entries.xmin = pg_current_xact_id()::xid
-        )
+    IF NOT EXISTS (
+        SELECT FROM ONLY {schema}.audit_trail AS entries
+        WHERE entries.tenant_id = OLD.tenant_id AND entries.kind = 'tenant erased'
+        AND entries.xmin = pg_current_xact_id()::xid
     ) THEN
         RAISE EXCEPTION '% is append-only: only verifywise-mlflow tenants erase deletes its rows', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    RETURN NULL;
+    RETURN OLD;
 END $$;
 
 -- An erasure must delete all rows of the tenant in the tables with the trigger refuse_deletion, so that its entry does
@@ -86,12 +87,17 @@ DECLARE
 BEGIN
     FOREACH guarded IN ARRAY trails LOOP
         EXECUTE format(
-            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.%I
-             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()', guarded);
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {schema}.%I
+             FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_change()', guarded);
     END LOOP;
     FOREACH guarded IN ARRAY histories LOOP
         EXECUTE format(
-            'CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON {schema}.%I
+            'CREATE TRIGGER append_only BEFORE UPDATE ON {schema}.%I
+             FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_change()', guarded);
+    END LOOP;
+    FOREACH guarded IN ARRAY trails || histories LOOP
+        EXECUTE format(
+            'CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON {schema}.%I
              FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()', guarded);
     END LOOP;
     FOREACH guarded IN ARRAY retained || deletable LOOP
@@ -101,8 +107,8 @@ BEGIN
     END LOOP;
     FOREACH guarded IN ARRAY histories || retained LOOP
         EXECUTE format(
-            'CREATE TRIGGER refuse_deletion AFTER DELETE ON {schema}.%I REFERENCING OLD TABLE AS deleted
-             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_deletion()', guarded);
+            'CREATE TRIGGER refuse_deletion BEFORE DELETE ON {schema}.%I
+             FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_deletion()', guarded);
     END LOOP;
 END $$;
 
