@@ -167,6 +167,16 @@ def test_an_entry_of_an_erasure_that_leaves_rows_is_refused_at_the_end(isolated:
             pipeline.commit()
 
 
+@pytest.mark.parametrize("tenant", ["", "initech"])
+def test_a_pipeline_cannot_hide_the_rows_that_an_erasure_leaves(isolated: IsolatedTenants, tenant: str) -> None:
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline:
+        query(pipeline, ERASED.format("acme", 98))
+        query(pipeline, f"SELECT set_config('verifywise_mlflow.tenant', '{tenant}', true)")  # no row is visible
+
+        with guarded_by_triggers():
+            pipeline.commit()
+
+
 @pytest.fixture
 def owner(empty_database_url: str) -> Iterator[LoginRole]:
     """An owner of the schema who is not a superuser, with rows of a tenant in every table."""
@@ -190,6 +200,14 @@ def test_an_owner_without_superuser_rights_can_erase_and_cannot_switch_triggers_
         with store.begin(OWN_TENANT) as session:
             assert not erasure.count_erasable_rows(session)
             assert append_only_problems(session.connection) == []
+
+
+def test_an_owner_cannot_hide_the_rows_that_an_erasure_leaves(owner: LoginRole) -> None:
+    for table in (*HISTORIES, *RETAINED):
+        execute(owner.url, f"ALTER TABLE verifywise_mlflow.{table} FORCE ROW LEVEL SECURITY")
+
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+        execute(owner.url, ERASED.format(OWN_TENANT, 98))
 
 
 def test_the_event_trigger_of_the_page_refuses_an_owner_what_triggers_cannot(

@@ -36,14 +36,18 @@ BEGIN
 END $$;
 
 -- An erasure must delete all rows of the tenant in the tables with the trigger refuse_deletion, so that its entry does
--- not cover the deletion of single rows.
-CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- not cover the deletion of single rows. The function runs with the owner's rights: a pipeline could set another tenant
+-- before the end of the transaction, and would not see the rows. If row-level security hides rows from the owner, too,
+-- row_security = off makes the query fail.
+CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET row_security = off AS $$
 DECLARE
     erased_table regclass;
     has_rows boolean;
 BEGIN
     FOR erased_table IN
-        SELECT tgrelid FROM pg_trigger WHERE tgfoid = '{schema}.refuse_deletion'::regproc
+        SELECT tgrelid FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE tgfoid = '{schema}.refuse_deletion()'::regprocedure AND relnamespace = '{schema}'::regnamespace
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE tenant_id = $1)', erased_table)
         INTO has_rows USING NEW.tenant_id;
