@@ -19,7 +19,9 @@ from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
-_FUNCTION: Final = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION \{schema\}\.(\w+)\(.*?AS \$\$(.*?)\$\$", re.DOTALL)
+_FUNCTION: Final = re.compile(
+    r"CREATE (?:OR REPLACE )?FUNCTION \{schema\}\.(\w+)\((.*?)\) (RETURNS .*?) AS \$\$(.*?)\$\$", re.DOTALL
+)
 
 TRAILS: Final = ("audit_trail", "audit_checkpoints", "checkpoint_receipts")
 """Tables whose rows are added, and never changed or deleted."""
@@ -114,25 +116,39 @@ class _StoredTrigger:
     """``O``: enabled, ``A``: always, ``R``: under replication only, ``D``: disabled."""
 
 
-def append_only_problems(connection: Connection) -> list[str]:
-    """Return how the triggers and the bodies of functions differ from this release's, as texts without a period.
+@dataclass(frozen=True, slots=True)
+class _Function:
+    attributes: str
+    """The clauses after the arguments: result, language, volatility, rights and settings. ``ALTER FUNCTION`` changes
+    them without a change of the body."""
+    body: str
 
-    The result includes triggers, rules, parents and children of guarded tables that are not ours. Any role may call this
-    function.
+
+def append_only_problems(connection: Connection) -> list[str]:
+    """Return how the triggers and functions differ from this release's, as texts without a period.
+
+    The result includes triggers, rules, parents and children of guarded tables that are not ours, and functions that
+    have the name of ours and other arguments. Any role may call this function.
     """
     triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
     problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]
-    changed = [name for name, body in expected.items() if functions.get(name) != body]
+    changed = [signature for signature, function in expected.items() if functions.get(signature) != function]
+    names = {_name(signature) for signature in expected}
     guarded = {guard.table for guard in GUARDS}
     foreign = [
         f"the trigger {quoted_identifier(name)} of {table}"
         for (table, name), trigger in triggers.items()
-        if table in guarded and trigger.function not in expected
+        if table in guarded and trigger.function not in names
     ]
     foreign += [f"the rule {quoted_identifier(rule)} of {table}" for table, rule in _rules(connection, guarded)]
+    foreign += [
+        f"the function {signature}"
+        for signature in functions
+        if signature not in expected and _name(signature) in names
+    ]
     return [
         *(problem for problem in problems if problem),
-        *(f"the function {name} is not as this release created it" for name in changed),
+        *(f"the function {signature} is not as this release created it" for signature in changed),
         *(f"{subject} is not ours: it could change or suppress what is written" for subject in foreign),
         *(
             f"{child} inherits from {parent}: this release creates no inheritance. "
@@ -174,20 +190,54 @@ def _stored_triggers(connection: Connection) -> Mapping[tuple[str, str], _Stored
     }
 
 
-def _stored_functions(connection: Connection) -> Mapping[str, str]:
-    query = text("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = CAST(:schema AS regnamespace)")
-    return {row.proname: row.prosrc for row in connection.execute(query, {"schema": SCHEMA})}
+def _name(signature: str) -> str:
+    return signature.split("(")[0]
+
+
+def _stored_functions(connection: Connection) -> Mapping[str, _Function]:
+    """Return the schema's functions by signature, such as ``cells(text)``."""
+    # A function with its owner's rights sees every row only if its owner is the owner of the tables.
+    query = text("""
+        SELECT format('%s(%s)', proname, oidvectortypes(proargtypes)) AS signature,
+               concat_ws(
+                   ' ', 'RETURNS', pg_get_function_result(p.oid), 'LANGUAGE', lanname,
+                   CASE provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' END,
+                   CASE WHEN proisstrict THEN 'STRICT' END,
+                   CASE WHEN prosecdef THEN 'SECURITY DEFINER' END,
+                   CASE WHEN proowner <> (
+                       SELECT relowner FROM pg_class WHERE relnamespace = pronamespace AND relname = 'audit_trail'
+                   ) THEN 'OWNED BY ANOTHER ROLE' END,
+                   (
+                       SELECT string_agg(concat('SET ', regexp_replace(setting, '=', ' = ')), ' ' ORDER BY place)
+                       FROM unnest(proconfig) WITH ORDINALITY AS settings (setting, place)
+                   )
+               ) AS attributes,
+               prosrc
+        FROM pg_proc AS p JOIN pg_language AS l ON l.oid = prolang
+        WHERE pronamespace = CAST(:schema AS regnamespace) ORDER BY 1
+    """)
+    return {
+        row.signature: _Function(row.attributes, row.prosrc) for row in connection.execute(query, {"schema": SCHEMA})
+    }
 
 
 @cache
-def _expected_functions() -> Mapping[str, str]:
-    """Return the bodies of the schema's functions by name. The last migration that defines a function decides."""
+def _expected_functions() -> Mapping[str, _Function]:
+    """Return the schema's functions by signature. The last migration that defines a function decides."""
     files = sorted(_MIGRATIONS.glob("*/*.sql"))
     return {
-        name: body.replace("{schema}", SCHEMA)
+        f"{name}({_types(arguments)})": _Function(
+            " ".join(attributes.replace("timestamptz", "timestamp with time zone").split()),
+            body.replace("{schema}", SCHEMA),
+        )
         for file in files
-        for name, body in _FUNCTION.findall(file.read_text(encoding="utf-8"))
+        for name, arguments, attributes, body in _FUNCTION.findall(file.read_text(encoding="utf-8"))
     }
+
+
+def _types(arguments: str) -> str:
+    """Return the types of arguments such as ``joined text, places integer[]``."""
+    return ", ".join(argument.split(maxsplit=1)[1] for argument in arguments.split(",") if argument)
 
 
 def _rules(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
@@ -199,12 +249,13 @@ def _rules(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str
 def _inheritances(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
     """Return the children and the parents of tables: (child, parent).
 
-    Rows of a child are read as rows of its parent, and a statement that names a parent changes the rows of its children.
+    Rows of a child are read as rows of its parent. A statement that names a parent changes the rows of its children.
     """
     query = text("""
         SELECT format('%s.%I', child.relnamespace::regnamespace, child.relname) AS child,
                format('%s.%I', parent.relnamespace::regnamespace, parent.relname) AS parent
-        FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+        FROM pg_inherits
+        JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
         WHERE (child.relnamespace = CAST(:schema AS regnamespace) AND child.relname = ANY(:tables))
         OR (parent.relnamespace = CAST(:schema AS regnamespace) AND parent.relname = ANY(:tables))
         ORDER BY 1, 2

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
@@ -267,7 +268,18 @@ REMOVED_GUARDS = {
     "CREATE OR REPLACE TRIGGER refuse_waiver_change BEFORE UPDATE ON {0}.waivers FOR EACH ROW WHEN (false) "
     "EXECUTE FUNCTION {0}.refuse_waiver_change()": "the trigger refuse_waiver_change of waivers is not as this release",
     "CREATE OR REPLACE FUNCTION {}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RETURN NULL; END $$": "the function refuse_change is not as this release created it",
+    "$$ BEGIN RETURN NULL; END $$": "the function refuse_change() is not as this release created it",
+    "ALTER FUNCTION {}.refuse_deletion() SET search_path = public, pg_catalog":
+        "the function refuse_deletion() is not as this release created it",
+    "ALTER FUNCTION {}.refuse_partial_erasure() RESET row_security":
+        "the function refuse_partial_erasure() is not as this release created it",
+    "ALTER FUNCTION {}.refuse_partial_erasure() SECURITY INVOKER":
+        "the function refuse_partial_erasure() is not as this release created it",
+    "ALTER FUNCTION {}.refuse_partial_erasure() OWNER TO pg_monitor":
+        "the function refuse_partial_erasure() is not as this release created it",
+    "ALTER FUNCTION {}.cells(text) STRICT": "the function cells(text) is not as this release created it",
+    "CREATE FUNCTION {}.refuse_change(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'":
+        "the function refuse_change(integer) is not ours",
     "CREATE FUNCTION public.drop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
     "CREATE TRIGGER quiet BEFORE INSERT ON {}.integrity_events FOR EACH ROW EXECUTE FUNCTION public.drop_row()":
         'the trigger "quiet" of integrity_events is not ours',
@@ -287,6 +299,28 @@ def test_a_guard_that_was_removed_or_weakened_is_named(isolated: IsolatedTenants
         problems = append_only_problems(connection)
 
     assert any(REMOVED_GUARDS[statement] in problem for problem in problems), problems
+
+
+def test_an_overload_with_the_body_of_a_function_does_not_hide_its_replacement(isolated: IsolatedTenants) -> None:
+    with Store(isolated.owner) as store, store.engine.connect() as connection:  # nothing is committed
+        definition = connection.exec_driver_sql(
+            "SELECT pg_get_functiondef('verifywise_mlflow.refuse_change()'::regprocedure)"
+        ).scalar_one()
+        overload = definition.replace("refuse_change()", "refuse_change(text)").replace(
+            "RETURNS trigger", "RETURNS void"
+        )
+        connection.execute(text(overload))
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION verifywise_mlflow.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RETURN NULL; END $$"
+        )
+
+        problems = append_only_problems(connection)
+
+    assert {problem.split(" is not")[0] for problem in problems} == {
+        "the function refuse_change()",
+        "the function refuse_change(text)",
+    }
 
 
 def test_each_problem_states_how_to_repair_the_guard(database_url: str) -> None:
