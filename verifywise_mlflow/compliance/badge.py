@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol, TypeAlias
 
+from verifywise_mlflow.compliance.rules.versions_in_use import PRODUCTION
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
 
 
 class Badge(StrEnum):
@@ -77,9 +79,9 @@ VERSION_RULE: Final = (
 )
 MODEL_RULE: Final = (
     "the worst badge of the versions that count: failing, then incomplete, then gaps, then evidence complete. "
-    "All versions in production count; if there are none, the newest version that is not archived; if all are "
-    "archived, the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated "
-    "counts as incomplete."
+    "All versions that are in production or deployed at least in part count; if there are none, the newest version "
+    "that is not archived; if all are archived, the newest. Versions that were deleted from MLflow do not count, and a "
+    "version that was not evaluated counts as incomplete."
 )
 
 
@@ -119,11 +121,20 @@ class EvaluatedVersion:
 
     version_number: int
     lifecycle_stage: str | None
+    deployment_status: str | None
     badge: Badge | None
     """The badge; None if the version was not evaluated yet."""
 
+    @property
+    def serves_users(self) -> bool:
+        """Whether the version is in production, or deployed at least in part. A registry without stages has only the
+        deployment status."""
+        return self.lifecycle_stage == PRODUCTION or self.deployment_status in STATUSES_IN_USE
 
-SelectionReason: TypeAlias = Literal["in production", "newest that is not archived", "newest; all are archived"]
+
+SelectionReason: TypeAlias = Literal[
+    "in production or deployed", "newest that is not archived", "newest; all are archived"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +145,19 @@ class ModelBadge:
     version_numbers: tuple[int, ...]
     selected_because: SelectionReason
 
+    @property
+    def serves_users(self) -> bool:
+        """Whether a version of the model is in production or deployed at least in part."""
+        return self.selected_because == "in production or deployed"
+
 
 def model_badge(versions: Sequence[EvaluatedVersion]) -> ModelBadge | None:
     """Return the badge of a model by ``MODEL_RULE``; None for a model without existing versions."""
     if not versions:
         return None
     newest_first = sorted(versions, key=lambda version: -version.version_number)
-    reason: SelectionReason = "in production"
-    selected = [version for version in newest_first if version.lifecycle_stage == "production"]
+    reason: SelectionReason = "in production or deployed"
+    selected = [version for version in newest_first if version.serves_users]
     if not selected:
         reason = "newest that is not archived"
         selected = [version for version in newest_first if version.lifecycle_stage != "archived"][:1]

@@ -105,7 +105,9 @@ class SystemModel:
         """The badge of the model; None without a version."""
         return model_badge(
             [
-                EvaluatedVersion(version.version_number, version.lifecycle_stage, version.badge)
+                EvaluatedVersion(
+                    version.version_number, version.lifecycle_stage, version.deployment_status, version.badge
+                )
                 for version in self.versions
             ]
         )

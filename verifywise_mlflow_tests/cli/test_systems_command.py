@@ -92,7 +92,7 @@ def test_one_system_is_shown_in_detail_in_any_spelling() -> None:
 
     assert "Declared by M. Okafor on 2026-01-20; no evidence:" in output
     assert "Annex III, point 5(b)" in output
-    assert "All versions in production count; if there are none, the newest version" in " ".join(output.split())
+    assert "All versions that are in production or deployed at least in part count" in " ".join(output.split())
     assert "https://documents.acme.example/risk, version 3 (EU AI Act Annex IV(5))" in output
     assert "2026-03-01 12:00:00 UTC: as declared by M. Okafor" in output
 

@@ -14,28 +14,34 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 
 BADGES = {"e": Badge.EVIDENCE_COMPLETE, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "f": Badge.FAILING, "-": None}
 STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
+STATUSES = {"D": "deployed", "P": "partly_deployed", "N": "not_deployed"}
 
 
 @pytest.mark.parametrize(
     ("versions", "expected", "version_numbers", "reason"),
     [
-        # Versions 1, 2, ..., each as the initials of its stage and its badge.
-        ("pe", Badge.EVIDENCE_COMPLETE, (1,), "in production"),
-        ("pe pg", Badge.GAPS, (2, 1), "in production"),
-        ("pg pi", Badge.INCOMPLETE, (2, 1), "in production"),
-        ("pi pf", Badge.FAILING, (2, 1), "in production"),
-        ("pe sf -f", Badge.EVIDENCE_COMPLETE, (1,), "in production"),
+        # Versions 1, 2, ..., each as the initials of its stage, its badge and its deployment status, if it has one.
+        ("pe", Badge.EVIDENCE_COMPLETE, (1,), "in production or deployed"),
+        ("pe pg", Badge.GAPS, (2, 1), "in production or deployed"),
+        ("pg pi", Badge.INCOMPLETE, (2, 1), "in production or deployed"),
+        ("pi pf", Badge.FAILING, (2, 1), "in production or deployed"),
+        ("pe sf -f", Badge.EVIDENCE_COMPLETE, (1,), "in production or deployed"),
         ("sf -e", Badge.EVIDENCE_COMPLETE, (2,), "newest that is not archived"),
         ("sg af", Badge.GAPS, (1,), "newest that is not archived"),
         ("af ae", Badge.EVIDENCE_COMPLETE, (2,), "newest; all are archived"),
-        ("p-", Badge.INCOMPLETE, (1,), "in production"),
+        ("-fD se", Badge.FAILING, (1,), "in production or deployed"),
+        ("-fP se", Badge.FAILING, (1,), "in production or deployed"),
+        ("pe -fD", Badge.FAILING, (2, 1), "in production or deployed"),
+        ("afD -e", Badge.FAILING, (1,), "in production or deployed"),
+        ("-fN -e", Badge.EVIDENCE_COMPLETE, (2,), "newest that is not archived"),
+        ("p-", Badge.INCOMPLETE, (1,), "in production or deployed"),
     ],
 )
 def test_a_model_has_the_worst_badge_of_the_versions_that_count(
     versions: str, expected: Badge, version_numbers: tuple[int, ...], reason: str
 ) -> None:
     evaluated = [
-        EvaluatedVersion(number, STAGES[version[0]], BADGES[version[1]])
+        EvaluatedVersion(number, STAGES[version[0]], STATUSES.get(version[2:]), BADGES[version[1]])
         for number, version in enumerate(versions.split(), start=1)
     ]
 

@@ -8,6 +8,7 @@ import pytest
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.documents.report.tenant_state import tenant_state
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.badges import badge_report
@@ -40,6 +41,25 @@ def test_a_record_that_could_no_longer_be_read_takes_the_green_from_an_earlier_b
     badges.append(shown_badges(store))
 
     assert badges == [(while_read, while_read), (once_unread, once_unread), (once_unread, once_unread)]
+
+
+def test_a_deployed_version_without_a_stage_counts_for_the_badge_of_its_model(tmp_path: Path, store: Store) -> None:
+    policy = write_policy(tmp_path / "ours.yaml", rule_yaml("owned", "owner == 'ada'"))
+    tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
+    store_record(store, "fraud", 3, day(1), owner="bob", deployment_status="serving 100% of traffic")
+    store_record(store, "fraud", 4, day(1), owner="ada", lifecycle_stage="development")
+    evaluate(tenant, store, day(1))
+
+    with store.begin("acme") as session:
+        shown = badge_report(session, "fraud", None, day(3))
+        state = tenant_state(session, day(3))
+
+    assert shown
+    assert (shown.badge, shown.counted_versions) == (Badge.FAILING, (3,))
+    assert shown.selection_reason == "in production or deployed"
+    (model,) = state.models
+    assert model.badge
+    assert (model.badge.badge, model.counting.version_number, state.in_production) == (Badge.FAILING, 3, 1)
 
 
 def shown_badges(store: Store) -> tuple[Badge, Badge]:

@@ -18,13 +18,13 @@ SOON: Final = timedelta(days=30)
 
 
 def production_models(state: TenantState) -> Sequence[ModelSummary]:
-    """Return the models with a version in production: the worst badge first, then the most severe gaps."""
+    """Return the models with a version in production or deployed: the worst badge first, then the most severe gaps."""
 
     def rank(model: ModelSummary) -> tuple[object, ...]:
         badge = WORST_FIRST.index(model.badge.badge) if model.badge else len(WORST_FIRST)
         return (badge, *(-model.open_gaps.get(severity, 0) for severity in SEVERITIES), model.name)
 
-    return sorted((model for model in state.models if model.counting.lifecycle_stage == "production"), key=rank)
+    return sorted((model for model in state.models if model.is_in_production), key=rank)
 
 
 def sentences(state: TenantState) -> Iterator[str]:

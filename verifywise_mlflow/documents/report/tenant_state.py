@@ -48,6 +48,11 @@ class ModelSummary:
     open_gaps: Mapping[str, int]
     """The number of open gaps of all living versions, by severity."""
 
+    @property
+    def is_in_production(self) -> bool:
+        """Whether a version is in production or deployed at least in part."""
+        return self.badge is not None and self.badge.serves_users
+
 
 @dataclass(frozen=True, slots=True)
 class TenantState:
@@ -82,8 +87,8 @@ class TenantState:
 
     @property
     def in_production(self) -> int:
-        """The number of models with a version in production."""
-        return sum(model.counting.lifecycle_stage == "production" for model in self.models)
+        """The number of models with a version in production, or deployed at least in part."""
+        return sum(model.is_in_production for model in self.models)
 
 
 def tenant_state(session: TenantSession, at: datetime, systems: Collection[str] = ()) -> TenantState:
@@ -139,7 +144,12 @@ def _models(
         versions = list(rows)  # the newest version first
         badge = model_badge(
             [
-                EvaluatedVersion(row.version_number, row.lifecycle_stage, Badge(row.badge) if row.badge else None)
+                EvaluatedVersion(
+                    row.version_number,
+                    row.lifecycle_stage,
+                    row.deployment_status,
+                    Badge(row.badge) if row.badge else None,
+                )
                 for row in versions
                 if row.version_number is not None
             ]

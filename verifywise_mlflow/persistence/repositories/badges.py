@@ -40,6 +40,7 @@ def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersi
         select(
             records.c.version_number,
             records.c.lifecycle_stage,
+            records.c.deployment_status,
             case((could_not_be_read, Badge.INCOMPLETE.value), else_=badges.c.badge),
             records.c.deleted_at,
             badges.c.changed_at,
@@ -50,8 +51,8 @@ def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersi
         .order_by(records.c.version_number.desc())
     )
     return [
-        BadgedVersion(EvaluatedVersion(number, stage, Badge(word) if word else None), *times)
-        for number, stage, word, *times in session.execute(query)
+        BadgedVersion(EvaluatedVersion(number, stage, status, Badge(word) if word else None), *times)
+        for number, stage, status, word, *times in session.execute(query)
     ]
 
 
