@@ -11,7 +11,7 @@ from verifywise_mlflow.normalizer.artifact_texts import artifact_texts
 from verifywise_mlflow.normalizer.lifecycle_stage import alias_candidates, deployment_candidates
 from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
 from verifywise_mlflow.normalizer.mapping.mapping_index import KeyMeaning, MappingIndex
-from verifywise_mlflow.normalizer.mapping.precedence import Candidate
+from verifywise_mlflow.normalizer.mapping.precedence import Candidate, denies
 from verifywise_mlflow.normalizer.mapping.value_sources import HINTS, TAG_SOURCES, ValueSource, ValueSourceKind
 from verifywise_mlflow.normalizer.origin import Origin, SourceKind, ValueState
 from verifywise_mlflow.normalizer.prompt_reference import linked_prompts_text
@@ -28,15 +28,15 @@ _UNKNOWN_USER: Final = "unknown"
 """The user name that MLflow's client writes for a run without a user."""
 _NO_DEPLOYMENT_JOB: Final = "NO_VALID_DEPLOYMENT_JOB_FOUND"
 
+_DENIAL_WEIGHT: Final = -1
+_YES_WEIGHT: Final = 0
+_NO_WEIGHT: Final = 2
 _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
-    ValueState.NEGATIVE: -1,
-    ValueState.FAILED: -1,
     None: 1,
     ValueState.PLACEHOLDER: 3,
     ValueState.GENERIC: 3,
 }
-"""Value state to the rank of a text among the texts of the same object. The lowest rank is first. A yes has rank 0, and
-a no has rank 2."""
+"""Value state to the rank of a text among the texts of the same object. The lowest rank is first."""
 
 
 class Candidates:
@@ -145,9 +145,9 @@ class Candidates:
         """Return a tag's candidate with its sort key, which orders the candidates of the same object.
 
         A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` is more specific about
-        personal data than `data_classification: internal`, and `contains_pii: false` is less specific. A refusal or a
-        failure ranks before all other values, since no other tag of the same object outweighs it. A text without a
-        meaning ranks last.
+        personal data than `data_classification: internal`, and `contains_pii: false` is less specific. A refusal, a
+        failure and a form that denies the field, such as `not_done`, rank before all other values, since no other tag
+        of the same object outweighs them. A text without a meaning ranks last.
         """
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)
@@ -155,12 +155,15 @@ class Candidates:
             candidate = self._candidate(field, origin, value)
             if meaning.is_weak and (candidate.origin.state or not candidate.is_known):
                 return None
-            weight = _STATE_WEIGHTS[candidate.origin.state]
+            weight = _DENIAL_WEIGHT if denies(field, candidate) else _STATE_WEIGHTS[candidate.origin.state]
             is_foreign = yes_no is not None or field != meaning.field
             return (weight, is_foreign, meaning.rank, origin.key), candidate
         form = yes_no.affirmative if answer else yes_no.negative
-        sort_key = (0 if answer else 2, True, meaning.rank, origin.key)
-        return None if form is None else (sort_key, Candidate(form, origin))
+        if form is None:
+            return None
+        candidate = Candidate(form, origin)
+        weight = _DENIAL_WEIGHT if denies(field, candidate) else _YES_WEIGHT if answer else _NO_WEIGHT
+        return (weight, True, meaning.rank, origin.key), candidate
 
     def _candidate(self, field: str, origin: Origin, value: str) -> Candidate:
         if field == "prompt_reference":

@@ -55,6 +55,9 @@ class FieldSpec:
     """Whether the field is a part of the primary key."""
     normal_forms: tuple[str, ...] = ()
     """The closed set of values. The most severe or highest value is first. Empty for free text."""
+    denials: tuple[str, ...] = ()
+    """The normal forms that deny what the field is about, such as ``not_done``. Among the tags of one object, they
+    precede all other values, as a refusal does."""
     neighbors_agree: bool = False
     """Whether adjacent normal forms do not contradict each other. An example is a canary in staging."""
     may_have_default: bool = False
@@ -84,3 +87,10 @@ tag_field: Final = partial(FieldSpec, filled_from=FilledFrom.TAGS, may_lack_valu
 
 attestation_field: Final = partial(tag_field, FieldGroup.COMPLIANCE, may_carry_date=True, is_attestation=True)
 """Defines a field whose tags vouch for one version, on a date that the text may state."""
+
+assessment_field: Final = partial(
+    attestation_field,
+    normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
+    denials=("in_progress", "not_done", "expired"),
+)
+"""Defines a field with the status of an assessment. A ``not_required`` is no denial: it can be lawful."""

@@ -22,6 +22,7 @@ from verifywise_mlflow.normalizer.field_spec import (
     FieldSpec,
     FieldType,
     FilledFrom,
+    assessment_field,
     attestation_field,
     attribute_field,
     tag_field,
@@ -206,23 +207,20 @@ class CanonicalRecord:
     ]
     privacy_assessment_status: Annotated[
         str | None,
-        attestation_field(
+        assessment_field(
             "The status of the privacy assessment: completed, in_progress, not_done, not_required or expired.",
-            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
         ),
     ]
     fundamental_rights_assessment_status: Annotated[
         str | None,
-        attestation_field(
+        assessment_field(
             "The status of the fundamental rights impact assessment, in the forms of the privacy assessment.",
-            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
         ),
     ]
     human_oversight_status: Annotated[
         str | None,
-        attestation_field(
+        assessment_field(
             "Whether human oversight was designed and assessed, in the forms of the privacy assessment.",
-            normal_forms=("completed", "in_progress", "not_done", "not_required", "expired"),
         ),
     ]
     compliance_approver: Annotated[str | None, attestation_field("Who approved the version.", names_people=True)]

@@ -197,6 +197,38 @@ def test_a_denial_and_an_approval_are_a_conflict() -> None:
     ) in sentences(result)
 
 
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        ({"dpia": "completed 2026-02-01", "privacy_review": "not done"}, "not_done"),
+        ({"dpia": "completed 2026-02-01", "privacy_review": "in progress"}, "in_progress"),
+        ({"dpia": "completed 2026-02-01", "privacy_review": "expired"}, "expired"),
+        ({"dpia": "completed 2026-02-01", "dpia_done": "no"}, "not_done"),
+        ({"dpia": "completed 2026-02-01", "dpia_required": "no"}, "completed"),
+        ({"dpia": "completed 2026-02-01", "privacy_review": "TBD"}, "completed"),
+    ],
+)
+def test_a_status_that_denies_an_assessment_precedes_the_other_tags_of_its_object(
+    tags: dict[str, str], status: str
+) -> None:
+    assert normalized(inputs(version_tags=tags)).record.privacy_assessment_status == status
+
+
+def test_a_refusal_in_any_words_conflicts_with_a_completed_assessment() -> None:
+    result = normalized(inputs(version_tags={"dpia": "completed"}, model_tags={"dpia": "never"}))
+
+    assert (
+        "privacy_assessment_status: version tag 'dpia' says completed and was used, but model tag 'dpia' says 'never'"
+    ) in sentences(result)
+
+
+@pytest.mark.parametrize("denial", ["never", "not done"])
+def test_two_denials_are_not_a_conflict(denial: str) -> None:
+    result = normalized(inputs(version_tags={"dpia": "not done"}, model_tags={"dpia": denial}))
+
+    assert [finding for finding in result.findings if finding.kind == "conflict"] == []
+
+
 def test_what_mlflows_client_records_by_itself_is_no_finding() -> None:
     run = TrainingRun("r1", user_id="root", tags={"mlflow.user": "root", "mlflow.source.name": "ipykernel_launcher.py"})
 

@@ -108,17 +108,22 @@ def _has_stage_key(origin: Origin) -> bool:
 
 
 def _conflicts(field: str, winner: Candidate, candidates: Sequence[Candidate]) -> list[Finding]:
-    contradicts = _has_another_form if field in NORMAL_FORMS else _is_denied_by_one_alone
     claims = [
         f"{_source(other.origin)} says {_claim(field, other)}"
         for other in candidates
-        if other.origin.source != "config" and contradicts(field, winner, other)
+        if other.origin.source != "config" and _contradict(field, winner, other)
     ]
     if not claims:
         return []
     said = _claim(field, winner)
     sentence = f"{field}: {_source(winner.origin)} says {said} and was used, but {', '.join(claims)}"
     return [Finding("ambiguous stage" if field == "lifecycle_stage" else "conflict", field, sentence)]
+
+
+def _contradict(field: str, winner: Candidate, other: Candidate) -> bool:
+    if field in NORMAL_FORMS and _has_another_form(field, winner, other):
+        return True
+    return FIELD_SPECS[field].is_attestation and _is_denied_by_one_alone(field, winner, other)
 
 
 def _has_another_form(field: str, winner: Candidate, other: Candidate) -> bool:
@@ -130,13 +135,21 @@ def _has_another_form(field: str, winner: Candidate, other: Candidate) -> bool:
     return abs(forms.index(winner.value) - forms.index(other.value)) > 1
 
 
-def _is_denied_by_one_alone(_field: str, winner: Candidate, other: Candidate) -> bool:
-    states = (winner.origin.state, other.origin.state)
-    return any(state in _DENIALS for state in states) and None in states
+def _is_denied_by_one_alone(field: str, winner: Candidate, other: Candidate) -> bool:
+    denials = [denies(field, candidate) for candidate in (winner, other)]
+    attestation = other if denials[0] else winner
+    return denials[0] != denials[1] and attestation.origin.state is None
+
+
+def denies(field: str, candidate: Candidate) -> bool:
+    """Return whether a candidate denies what its field is about: a refusal, a failure, or a form such as `not_done`."""
+    state = candidate.origin.state
+    return state in _DENIALS if state else candidate.is_known and candidate.value in FIELD_SPECS[field].denials
 
 
 def _claim(field: str, candidate: Candidate) -> str:
-    return candidate.value if field in NORMAL_FORMS else quote(candidate.value)
+    has_form = field in NORMAL_FORMS and candidate.is_known and candidate.origin.state is None
+    return candidate.value if has_form else quote(candidate.value)
 
 
 def _source(origin: Origin) -> str:
