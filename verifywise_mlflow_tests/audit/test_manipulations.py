@@ -20,6 +20,7 @@ from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence, run_a
 from verifywise_mlflow_tests.audit.manipulations.export_edits import EXPORT_MANIPULATIONS, ExportManipulation
 from verifywise_mlflow_tests.audit.manipulations.forgeries import FORGERIES, read_trail, write_trail
 from verifywise_mlflow_tests.audit.manipulations.instruments import (
+    committed_current,
     examine,
     next_commitment,
     public_key,
@@ -99,6 +100,24 @@ def test_each_manipulation_of_stored_states_is_noticed(examined: Evidence, manip
         assert sorted(examination.records) == sorted(manipulation.records)
     assert manipulation.next_entry in next_entry
     assert bool(manipulation.next_entry) == bool(next_entry)
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_refused"),
+    [
+        ("UPDATE state_models SET root = repeat('0', 64) WHERE model_name = 'credit'", False),
+        ("UPDATE state_models SET root = repeat('0', 64) WHERE model_name = 'fraud'", False),
+        ("UPDATE state_log SET leaf_hash = repeat('0', 64) WHERE model_name = 'credit' AND kind = 'record'", True),
+        ("UPDATE state_log SET leaf_hash = repeat('0', 64) WHERE model_name = 'fraud' AND kind = 'record'", False),
+    ],
+)
+def test_no_former_state_is_committed_as_the_newest_one(examined: Evidence, sql: str, is_refused: bool) -> None:
+    """A changed hash of another model's old state does not matter: only new states and stored roots are read."""
+    genuine = committed_current(examined, "SELECT 1")
+
+    committed = committed_current(examined, sql)
+
+    assert committed == (None if is_refused else genuine)
 
 
 @pytest.mark.parametrize("manipulation", TRAIL_MANIPULATIONS, ids=lambda manipulation: manipulation.what)

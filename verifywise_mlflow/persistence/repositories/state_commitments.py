@@ -168,7 +168,7 @@ def commitment_from(session: TenantSession, start: Continuation, size: int, othe
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")
     if start.current is not None:
-        _require_current_states(session, start, size)
+        _require_current_states(session, start, first, size)
     _store_roots(session, _newest_roots(session, first, size, size))
     roots = [*_model_leaves(session)]
     current = root_of(roots).hex()
@@ -228,16 +228,21 @@ def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
     return size, Continuation(frontier, accepted, committed.get("current"), row.sequence)
 
 
-def _require_current_states(session: TenantSession, start: Continuation, size: int) -> None:
+def _require_current_states(session: TenantSession, start: Continuation, first: int, size: int) -> None:
     """Make sure that the stored roots of models, from which the next root continues, are those of the last commitment.
 
     If they differ, they are computed again from the log. Otherwise an entry could commit a model's former states as its
     newest ones.
 
+    Args:
+        session: The tenant's transaction.
+        start: The last commitment.
+        first: The number of states that it has.
+        size: The number of states in the log.
+
     Raises:
         UncommittableError: the newest states in the log are not those that the last commitment has.
     """
-    first = start.frontier.size
     changed = _newest_roots(session, first, size, first)
     stored = {name: root for name, root in _stored_roots(session) if name in changed}
     if stored == changed and root_of(_model_leaves(session)).hex() == start.current:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
-from verifywise_mlflow.audit.entry import STATES
+from verifywise_mlflow.audit.entry import STATES, AuditEntry
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import State, content_hash, hash_of, model_leaf
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
+    CONFIGURATION_COLUMNS,
     LIFECYCLE_COLUMNS,
     content_id,
     hash_of_row,
@@ -27,6 +29,7 @@ from verifywise_mlflow.persistence.tables import (
     audit_checkpoints,
     audit_trail,
     canonical_records,
+    config_versions,
     lifecycle_events,
     state_commitments,
     state_models,
@@ -117,6 +120,16 @@ def add_leaf_of_newest_event(session: TenantSession) -> None:
     state_log.append(session, [state])
 
 
+def add_leaf_of_oldest_policy(session: TenantSession) -> None:
+    """Append the leaf of the version of the policy with the lowest number, as if a command had written it."""
+    table = config_versions
+    query = select(table).where(table.c.tenant_id == session.tenant_id, table.c.kind == "policy")
+    row = dict(session.execute(query.order_by(table.c.config_version_id)).mappings().first() or {})
+    content = hash_of_row(table, CONFIGURATION_COLUMNS, row)
+    state = State("configuration", "", 0, "policy", row["valid_from"], row["sync_id"], content)
+    state_log.append(session, [state])
+
+
 def accept_states(session: TenantSession) -> None:
     """Accept the states, as a person can with the command, so that syncs commit again."""
     accept_in(session, "nothing to see here", datetime.now(UTC))
@@ -171,6 +184,14 @@ def _record_hash(session: TenantSession) -> str:
     return content_hash(record_content(dict(row)))
 
 
+def append_entry_that_names_states(session: TenantSession) -> None:
+    """Append an entry, as part of the chain, from which a forged proof can begin."""
+    roots: dict[str, object] = {"root": "00" * 32, "current": "00" * 32}
+    now = datetime.now(UTC)
+    entry = AuditEntry("acme", now, "sync ended", "sync-3", "https://mlflow.example", "complete", "1")
+    audit_log.append(session, [replace(entry, counts={STATES: roots})])
+
+
 FORGERIES: Final[Mapping[str, Forgery]] = {
     "adapt the fingerprint": adapt_fingerprint,
     "adapt the content of the leaf": adapt_content_of_leaf,
@@ -179,6 +200,8 @@ FORGERIES: Final[Mapping[str, Forgery]] = {
     "adapt the trail": adapt_trail,
     "sign with another key": sign_with_another_key,
     "add a leaf of the newest event": add_leaf_of_newest_event,
+    "add a leaf of the oldest policy": add_leaf_of_oldest_policy,
     "accept the states": accept_states,
+    "append an entry that names states": append_entry_that_names_states,
 }
 """Each forgery, as ``states.yaml`` names it."""

@@ -21,12 +21,13 @@ from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
-from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence
+from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence, run_as_owner
+from verifywise_mlflow_tests.audit.manipulations.row_snapshot import disabled_triggers
 from verifywise_mlflow_tests.support.documentation import ROOT
 
 NEXT_SYNC = "next-sync"
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
-_NUMBERS = re.compile(r"\b(event|waiver|configuration|positions?|size) [0-9a-f,]+(?: to [0-9,]+)?")
+_NUMBERS = re.compile(r"\b(entry|event|waiver|configuration|positions?|size) [0-9a-f,]+(?: to [0-9,]+)?")
 """The numbers that differ with each preparation of the evidence."""
 
 
@@ -73,6 +74,18 @@ def next_commitment(evidence: Evidence) -> str:
         committed = appended.counts.get(STATES, {})
         assert isinstance(committed, dict)
         return appended.reason or ", ".join(f"commits states of {sync_id}" for sync_id in committed.get("syncs", []))
+
+
+def committed_current(evidence: Evidence, sql: str) -> object:
+    """Return the root of the current states that the next sync commits after a manipulation; None if it commits none."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    with evidence.rolled_back() as session, disabled_triggers(session.connection):
+        run_as_owner(session, sql)
+        state_log.append(session, [State("lifecycle event", "credit", 1, "next", at, NEXT_SYNC, "00" * 32)])
+        entry = AuditEntry("acme", at, "sync ended", NEXT_SYNC, "https://mlflow.example", "complete", __version__)
+        committed = append_with_states(session, entry).counts.get(STATES, {})
+        assert isinstance(committed, dict)
+        return committed.get("current")
 
 
 def run_script(name: str, *arguments: str) -> tuple[int, str]:
