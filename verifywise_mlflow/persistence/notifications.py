@@ -52,7 +52,10 @@ class Listener:
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Notify the sessions that listen to a channel, as soon as the transaction commits."""
+    """Notify the sessions that listen to a channel, as soon as the transaction commits.
+
+    There is no payload: every role that can connect may listen, so a payload could reveal the names of tenants.
+    """
     connection.execute(select(func.pg_notify(channel, "")))
 
 

@@ -16,11 +16,12 @@ from typing import Final
 from sqlalchemy import Connection, Select, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
+from verifywise_mlflow.persistence.notifications import notify
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import change_hints, revisions, webhook_deliveries, webhook_status
 
 CHANNEL: Final = "verifywise_mlflow_change_hints"
-"""The Postgres channel for notifications of new hints. The payload is the tenant."""
+"""The Postgres channel for notifications of new hints. They name no tenant: every role that can connect may listen."""
 
 MAX_HINTS: Final = 200
 """The maximum number of hints of a tenant. One hint for the whole registry replaces a larger number of hints, since
@@ -96,7 +97,7 @@ def record(session: TenantSession, objects: Collection[HintedObject], now: datet
     if (session.scalar(select(func.count()).select_from(table).where(is_of_tenant)) or 0) > MAX_HINTS:
         session.execute(delete(table).where(is_of_tenant))
         _upsert(session, [REGISTRY], now)
-    session.execute(select(func.pg_notify(CHANNEL, session.tenant_id)))
+    notify(session.connection, CHANNEL)
 
 
 def _upsert(session: TenantSession, objects: Sequence[HintedObject], now: datetime) -> None:
