@@ -80,6 +80,10 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table in ("canonical_record_history", "prompt_version_history", "agent_history"):
             row["revision"] = 1_000_000 + number  # not the revision of a current row, which the trigger copies here
+        if table == "change_hints":
+            row |= {"object_kind": "model"}
+        if table == "webhook_deliveries":
+            row |= {"object_names": Json([HOSTILE])}
         if table == "role_grants":
             row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}
         yield row

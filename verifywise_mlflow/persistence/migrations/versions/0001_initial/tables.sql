@@ -627,6 +627,10 @@ CREATE TABLE {schema}.delivery_targets (
     PRIMARY KEY (tenant_id, target)
 );
 
+-- Other networks reach the listener, and pipelines read what the listener writes to the next three tables. So the
+-- constraints refuse values that would stop a pipeline, such as a time that the driver cannot read. The lengths are those
+-- that the listener's code allows.
+
 -- What MLflow's webhooks reported: the objects to read again. Version 0 is the model or prompt itself.
 CREATE TABLE {schema}.change_hints (
     tenant_id TEXT NOT NULL,
@@ -636,7 +640,15 @@ CREATE TABLE {schema}.change_hints (
     revision BIGINT NOT NULL DEFAULT nextval('{schema}.revisions'),
     first_received_at TIMESTAMP WITH TIME ZONE NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    PRIMARY KEY (tenant_id, object_kind, object_name, version_number)
+    PRIMARY KEY (tenant_id, object_kind, object_name, version_number),
+    CONSTRAINT change_hints_object CHECK (
+        object_kind IN ('model', 'prompt', 'registry') AND octet_length(object_name) <= 2000 AND version_number >= 0
+    ),
+    CONSTRAINT change_hints_tenant CHECK (octet_length(tenant_id) <= 63),
+    CONSTRAINT change_hints_times CHECK (
+        first_received_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+        AND received_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+    )
 );
 
 -- The deliveries of the last minutes, so that a repeated delivery has no effect. Each row has the models and prompts
@@ -646,7 +658,17 @@ CREATE TABLE {schema}.webhook_deliveries (
     delivery_id TEXT NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE NOT NULL,
     object_names JSONB NOT NULL,
-    PRIMARY KEY (tenant_id, delivery_id)
+    PRIMARY KEY (tenant_id, delivery_id),
+    CONSTRAINT webhook_deliveries_keys CHECK (octet_length(tenant_id) <= 63 AND octet_length(delivery_id) <= 128),
+    CONSTRAINT webhook_deliveries_time CHECK (
+        received_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+    ),
+    -- A delivery names one model or prompt. JSON writes a byte of the name with up to six bytes.
+    CONSTRAINT webhook_deliveries_object_names CHECK (
+        jsonb_typeof(object_names) = 'array'
+        AND NOT jsonb_path_exists(object_names, 'strict $[*] ? (@.type() != "string")', silent => true)
+        AND octet_length(object_names::text) <= 16384
+    )
 );
 CREATE INDEX webhook_deliveries_by_time ON {schema}.webhook_deliveries (tenant_id, received_at);
 
@@ -656,7 +678,13 @@ CREATE TABLE {schema}.webhook_status (
     last_delivery_at TIMESTAMP WITH TIME ZONE,
     last_event_at TIMESTAMP WITH TIME ZONE,
     last_missed_at TIMESTAMP WITH TIME ZONE,
-    PRIMARY KEY (tenant_id)
+    PRIMARY KEY (tenant_id),
+    CONSTRAINT webhook_status_tenant CHECK (octet_length(tenant_id) <= 63),
+    CONSTRAINT webhook_status_times CHECK (
+        last_delivery_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+        AND last_event_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+        AND last_missed_at BETWEEN '2000-01-01 00:00:00+00' AND '9000-01-01 00:00:00+00'
+    )
 );
 
 -- The audit trail: entry is canonical JSON, the bytes that were hashed. kind is a column, since row-level security
