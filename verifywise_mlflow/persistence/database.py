@@ -125,10 +125,12 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
         pool_pre_ping=True,
         # UTC, regardless of the server's zone: in another zone, a time may fall into the year 10000, which psycopg2
         # cannot read.
+        # Without the schema public in the path: where readers may create functions in it, Postgres would prefer a
+        # reader's pg_relation_size(oid) to its own pg_relation_size(regclass), and run it with our role's rights.
         connect_args={
             "application_name": session_name(),
             "connect_timeout": 10,
-            "options": f"-c timezone=UTC {_time_limits(statement_seconds)}",
+            "options": f"-c timezone=UTC -c search_path=pg_catalog,pg_temp {_time_limits(statement_seconds)}",
             **{name: value for name, value in _silence_limits(statement_seconds).items() if name not in parsed.query},
         },
     )

@@ -38,7 +38,7 @@ TEXTS = [
     "x" * 100_000,
 ]
 
-METADATA = MetaData()
+METADATA = MetaData(schema="public")
 ROUND_TRIP_TABLE = Table(
     "kept", METADATA, Column("id", Integer, primary_key=True), Column("written", Text), Column("document", Json)
 )

@@ -33,14 +33,14 @@ def recorded_statements(connection: Connection) -> Iterator[list[str]]:
 
 
 COUNTING = """
-    CREATE TABLE statements (at timestamptz);
-    CREATE FUNCTION note_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE TABLE public.statements (at timestamptz);
+    CREATE FUNCTION public.note_statement() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO statements VALUES (clock_timestamp());
+        INSERT INTO public.statements VALUES (clock_timestamp());
         RETURN NULL;
     END $$;
     CREATE TRIGGER note AFTER INSERT ON verifywise_mlflow.model_versions
-    FOR EACH STATEMENT EXECUTE FUNCTION note_statement()
+    FOR EACH STATEMENT EXECUTE FUNCTION public.note_statement()
 """
 
 
@@ -58,7 +58,7 @@ def test_a_thousand_versions_are_written_with_one_statement_per_batch(store: Sto
         session.connection.exec_driver_sql(COUNTING)
         registry.write_versions(session, [listed_version(number) for number in range(1_000)], NOW)
 
-        assert session.connection.exec_driver_sql("SELECT count(*) FROM statements").scalar_one() == 2
+        assert session.connection.exec_driver_sql("SELECT count(*) FROM public.statements").scalar_one() == 2
         assert len(registry.stored_versions(session)) == 1_000
 
 
