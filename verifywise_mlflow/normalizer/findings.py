@@ -19,6 +19,7 @@ FindingKind = Literal[
     "partial traffic",
     "dangling alias",
     "deleted run",
+    "modified code",
     "hidden from search",
     "evaluated on training data",
     "unpinned prompt",

@@ -39,7 +39,7 @@ from verifywise_mlflow.normalizer.use_findings import use_findings
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 10
+NORMALIZER_REVISION: Final = 11
 """Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"

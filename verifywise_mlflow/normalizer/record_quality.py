@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.dataset_reference import shared_data_findings
@@ -12,6 +13,12 @@ from verifywise_mlflow.normalizer.origin_links import origin_findings
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.redaction_findings import redaction_findings
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
+
+_GIT_DIRTY: Final = ("mlflow.source.git.dirty", "git_dirty")
+"""The tags that say whether the working copy had uncommitted changes. MLflow 3 sets the first tag if its versioning by
+git is on, and pipelines set the second one."""
+_GIT_DIFF: Final = "mlflow.source.git.diff"
+_AFFIRMATIVE: Final = frozenset({"true", "yes", "1"})
 
 
 def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]:
@@ -66,6 +73,7 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             None,
             f"the training run {quote(run.run_id)} is deleted in MLflow: the server may remove its data at any time",
         )
+    yield from _modified_code(inputs)
     if version.status not in (None, "READY"):
         message = f": {quote(version.status_message)}" if version.status_message else ""
         yield Finding("not ready", None, f"MLflow's status of this version is {quote(version.status)}{message}")
@@ -100,3 +108,21 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
     yield from shared_data_findings(run.datasets if run else ())
     yield from origin_findings(inputs)
     yield from redaction_findings(inputs)
+
+
+def _modified_code(inputs: RecordInputs) -> Iterator[Finding]:
+    """Yield a finding for each object whose tags say that the code which ran differs from its commit.
+
+    A commit that a tag of the version states does not hide the mark of its run: no tag commits changes afterwards.
+    """
+    objects: tuple[tuple[str, Mapping[str, str]], ...] = (
+        ("version", inputs.version.tags),
+        ("run", inputs.run.tags if inputs.run else {}),
+        ("logged model", inputs.logged_model.tags if inputs.logged_model else {}),
+    )
+    for kind, tags in objects:
+        marks = (key for key in _GIT_DIRTY if tags.get(key, "").strip().casefold() in _AFFIRMATIVE)
+        key = next(marks, _GIT_DIFF if tags.get(_GIT_DIFF, "").strip() else None)
+        if key is not None:
+            sentence = f"the tag {quote(key)} of the {kind} shows changes of the code that are not in the commit"
+            yield Finding("modified code", "code_commit", sentence)

@@ -88,6 +88,36 @@ def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
     assert result.incomplete == ()
 
 
+@pytest.mark.parametrize(
+    ("tags", "key"),
+    [
+        ({"mlflow.source.git.dirty": "true"}, "mlflow.source.git.dirty"),
+        ({"git_dirty": "True"}, "git_dirty"),
+        ({"mlflow.source.git.dirty": "false", "mlflow.source.git.diff": "-a\n+b"}, "mlflow.source.git.diff"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["version", "run", "logged model"])
+def test_a_mark_of_uncommitted_changes_is_a_finding_whichever_object_names_the_commit(
+    tags: dict[str, str], key: str, kind: str
+) -> None:
+    commit = {"git_commit": "8f3c1d2e4b5a6978"}
+    record_inputs = inputs(
+        version_tags=commit | (tags if kind == "version" else {}),
+        run_tags=tags if kind == "run" else {},
+        logged_model_tags=tags if kind == "logged model" else {},
+    )
+
+    (finding,) = normalized(record_inputs).findings
+
+    assert (finding.kind, finding.field) == ("modified code", "code_commit")
+    assert finding.sentence == f"the tag '{key}' of the {kind} shows changes of the code that are not in the commit"
+
+
+@pytest.mark.parametrize("tags", [{}, {"mlflow.source.git.dirty": "false"}, {"mlflow.source.git.diff": " "}])
+def test_a_clean_working_copy_is_no_finding(tags: dict[str, str]) -> None:
+    assert normalized(inputs(run_tags=tags)).findings == ()
+
+
 def test_a_hidden_version_is_a_finding() -> None:
     record_inputs = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
 
