@@ -10,6 +10,7 @@ from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
 from verifywise_mlflow.persistence.access_entries import entries_of_earlier_access
 from verifywise_mlflow.persistence.repositories import audit_log, tenancy
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.config_versioning import record_tenant_version
@@ -36,7 +37,10 @@ def reconcile_tenants(store: Store, configured: Mapping[str, Tenant], now: datet
 
 
 def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
-    """Mark a tenant as active and record its settings; add audit entries for the changes."""
+    """Mark a tenant as active and record its settings; add audit entries for the changes.
+
+    Outside of a sync, the entry about changed settings commits their state.
+    """
 
     def make_entry(
         kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None
@@ -49,8 +53,13 @@ def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sy
         entries.append(make_entry("tenant activated", "noted", reason=None))
     if former_state == "new":
         entries += entries_of_earlier_access(session, tenant.tracking_uri, now)
-    entries += record_tenant_version(session, tenant, sync_id, now, make_entry)
+    changes = record_tenant_version(session, tenant, sync_id, now, make_entry)
+    if sync_id:
+        audit_log.append(session, [*entries, *changes])
+        return
     audit_log.append(session, entries)
+    for entry in changes:
+        append_with_states(session, entry)
 
 
 def _entry(kind: EntryKind, tenant_id: str, uri: str, now: datetime) -> AuditEntry:

@@ -128,7 +128,9 @@ def test_an_interrupted_sync_is_over_a_day_after_a_later_one_has_ended(session: 
     assert "the sync 'killed', which is not under way" in str(append_with_states(session, entry()).reason)
 
 
-@pytest.mark.parametrize(("sync_id", "kind"), [("sync-1", "waiver granted"), ("", "record")])
+@pytest.mark.parametrize(
+    ("sync_id", "kind"), [("sync-1", "waiver granted"), ("sync-1", "configuration"), ("", "record")]
+)
 def test_a_state_that_no_command_has_committed_is_refused(session: TenantSession, sync_id: str, kind: str) -> None:
     state_log.append(session, [state("", 0, kind=kind, sync_id="")])
 
@@ -137,16 +139,13 @@ def test_a_state_that_no_command_has_committed_is_refused(session: TenantSession
     assert f"a state of the kind '{kind}' that no command has committed" in str(refused.reason)
 
 
-def test_a_sync_commits_a_configuration_that_was_adopted_before_it(session: TenantSession) -> None:
-    state_log.append(session, [state("", 0, kind="configuration", sync_id="")])
+@pytest.mark.parametrize(
+    ("kind", "entry_kind"), [("waiver granted", "waiver granted"), ("configuration", "tenant changed")]
+)
+def test_a_command_commits_its_state(session: TenantSession, kind: str, entry_kind: EntryKind) -> None:
+    state_log.append(session, [state("", 0, kind=kind, sync_id="")])
 
-    assert "states" in append_with_states(session, entry()).counts
-
-
-def test_a_command_commits_its_waiver(session: TenantSession) -> None:
-    state_log.append(session, [state("", 0, kind="waiver granted", sync_id="")])
-
-    assert "states" in append_with_states(session, entry("waiver granted", sync_id="")).counts
+    assert "states" in append_with_states(session, entry(entry_kind, sync_id="")).counts
 
 
 def test_a_command_does_not_commit_what_somebody_else_added_in_the_name_of_a_command(store: Store) -> None:

@@ -20,6 +20,7 @@ from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.services import tenant_policies
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.services.tagged_rows import write_version
+from verifywise_mlflow_tests.support.intact_records import assert_intact
 from verifywise_mlflow_tests.support.syncing import record, rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -142,8 +143,9 @@ def test_reconciling_tenants_records_a_change_before_any_sync(tenant: Tenant, st
     reconcile_tenants(store, {"acme": tenant}, NOW)
     reconcile_tenants(store, {"acme": tenant_with(workspace="team-a")}, NOW)
 
-    kinds = [row["kind"] for row in rows(store, "audit_entries", "sequence")]
-    assert kinds == ["tenant activated", "tenant changed", "tenant changed"]
+    entries = rows(store, "audit_entries", "sequence")
+    assert [row["kind"] for row in entries] == ["tenant activated", "tenant changed", "tenant changed"]
+    assert assert_intact(store, judges=False).not_committed == 0
 
 
 def test_the_configuration_in_force_at_a_time_can_be_queried(tenant: Tenant, store: Store) -> None:

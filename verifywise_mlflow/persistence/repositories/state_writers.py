@@ -12,10 +12,9 @@ from verifywise_mlflow.persistence.repositories.state_log import Writes
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-_ADOPTED_KINDS: Final = ("configuration",)
-"""Kinds of states that are written outside of a sync, and committed by the next sync."""
-_KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
-"""Kinds of states that commands write outside of a sync, and commit in the same transaction."""
+_KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended", "configuration")
+"""Kinds of states that commands write outside of a sync, and commit in the same transaction. The configuration is that
+of a tenant whose settings in ``tenants.yaml`` changed: see ``tenant_activation``."""
 _OPEN_SYNCS = text(
     f"""
     SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail AS started
@@ -72,7 +71,7 @@ def writers_since(session: TenantSession, start: int, sync_id: str = "", *, is_c
     writes = state_log.writes(session, start)
     others = {write.sync_id for write in writes} - {"", sync_id}
     known = _open_syncs(session, others) if others else set()
-    kinds = (*_ADOPTED_KINDS, *_KINDS_OF_COMMANDS) if is_command else _ADOPTED_KINDS
+    kinds = _KINDS_OF_COMMANDS if is_command else ()
     refused = [
         write for write in writes if (write.sync_id in others - known if write.sync_id else write.kind not in kinds)
     ]
