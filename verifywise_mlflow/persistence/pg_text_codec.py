@@ -141,8 +141,7 @@ def dumps(value: object) -> str:
             serialized = _compact(to_stored(value))
     except ValueError:  # a number that is not finite
         serialized = _compact(to_stored(value))
-    has_large = "+" in serialized and "e+" in serialized  # looking for one character first takes a tenth of the time
-    return _STRING_OR_LARGE.sub(_large, serialized) if has_large else serialized
+    return _with_large_numbers(serialized)
 
 
 _ENCODER = json.JSONEncoder(
@@ -160,6 +159,11 @@ def _needs_escaping(serialized: str) -> bool:
     # Most JSON is ASCII, and a pattern takes ten times as long.
     has_nul = "\\" in serialized and _ESCAPED_NUL in serialized
     return has_nul or (not serialized.isascii() and _TO_ESCAPE.search(serialized) is not None)
+
+
+def _with_large_numbers(serialized: str) -> str:
+    has_large = "+" in serialized and "e+" in serialized  # looking for one character first takes a tenth of the time
+    return _STRING_OR_LARGE.sub(_large, serialized) if has_large else serialized
 
 
 def _large(match: re.Match[str]) -> str:
@@ -184,6 +188,17 @@ def _parsed(serialized: str) -> Stored:
     except ValueError:  # a lone surrogate, or too many levels
         value = json.loads(serialized)
     return value
+
+
+def canonical(serialized: str) -> str:
+    """Return JSON that Postgres reformatted in the form in which ``dumps`` wrote it.
+
+    Escapes stay as they are stored. JSON that ``dumps`` cannot have written is returned as it is.
+    """
+    try:
+        return _with_large_numbers(_compact(_parsed(serialized)))
+    except (ValueError, RecursionError):
+        return serialized
 
 
 def restored_json(serialized: str) -> str:

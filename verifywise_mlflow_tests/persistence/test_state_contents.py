@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from verifywise_mlflow.persistence.pg_text_codec import dumps
-from verifywise_mlflow.persistence.queries.state_rows import canonical_json
+from verifywise_mlflow.persistence.queries.text_columns import canonical_json
 from verifywise_mlflow.persistence.state_contents import VERDICT_COLUMNS, column_hashes, joined_columns
 
 NUMBERS = st.integers() | st.floats() | st.decimals(allow_nan=False, allow_infinity=False).map(float)
@@ -34,6 +35,12 @@ def test_keys_are_sorted_again_and_blanks_are_left_out() -> None:
     assert canonical_json('{"b": 1, "aa": [1, 2.50, {"é": "x: y", "z": null}]}') == (
         '{"aa":[1,2.5,{"z":null,"é":"x: y"}],"b":1}'
     )
+
+
+@pytest.mark.parametrize("number", ["1", "1e-07"])
+def test_a_needless_escape_stays_visible(number: str) -> None:
+    # dumps writes no ␛ before digits, but loads reads them as a letter.
+    assert canonical_json(f'["\u241b0061", {number}]') == f'["\u241b0061",{number}]'
 
 
 CELLS = st.text(st.characters(exclude_characters="\x1e", codec="utf-8"), max_size=2)

@@ -7,17 +7,11 @@ yield rows of single versions, in no order.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import (
     ARRAY,
-    DateTime,
     Integer,
     Table,
     cast,
@@ -29,12 +23,11 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy import Text as PlainText
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from verifywise_mlflow.audit.state_leaf import content_hash
-from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredBadge, StoredState
+from verifywise_mlflow.persistence.queries.text_columns import TextColumns
 from verifywise_mlflow.persistence.queries.version_ranges import ROWS_PER_FETCH, VersionRange, range_query
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -77,79 +70,13 @@ def record_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Ite
             yield (row[0], row[1]), StoredState(table, "", row[-4], row[-3], content, row[-2], row[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class _TextColumns:
-    """Columns that are read as texts, sorted by name as in the content that is hashed."""
-
-    names: Sequence[str]
-    makers: Sequence[tuple[str, Callable[[Any], str]]]
-    """The columns whose text is converted before it is hashed, each with the function that converts it."""
-
-    @classmethod
-    def of(cls, table: Table, names: Iterable[str]) -> _TextColumns:
-        """Return columns of a table."""
-        in_order = sorted(names)
-        return cls(in_order, [(name, maker) for name in in_order if (maker := _text_maker(table, name))])
-
-    def content_hash(self, cells: Sequence[Any]) -> str:
-        """Return the hash of the content of a row, which begins with the cells of these columns."""
-        texts = dict(zip(self.names, cells, strict=False))
-        for name, make in self.makers:
-            if (cell := texts[name]) is not None:
-                texts[name] = make(cell)
-        return content_hash(texts)
-
-
-def _as_texts(table: Table, names: Iterable[str]) -> str:
-    """Return the columns for a query, in the form from which ``_text_maker`` makes texts."""
-    return ", ".join(name if isinstance(table.c[name].type, DateTime) else f"{name}::text" for name in names)
-
-
-def _utc_text(value: datetime) -> str:
-    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
-
-
-def canonical_json(stored: str) -> str:
-    """Return JSON in the form that ``dumps`` writes, from JSON in the form that Postgres writes."""
-    return _short_json(stored) if len(stored) < MAX_REMEMBERED_JSON else _canonical_json(stored)
-
-
-MAX_REMEMBERED_JSON: Final = 2_000
-"""The maximum length of JSON that is cached, in characters. Many records have equal short values, and versions of a
-model have equal environments."""
-
-
-def _canonical_json(stored: str) -> str:
-    # orjson takes a quarter of the time of Python's encoder. The results differ in very large and very small numbers
-    # only.
-    canonical = orjson.dumps(orjson.loads(stored), option=orjson.OPT_SORT_KEYS)
-    has_extreme_number = b"0.0000" in canonical or _EXPONENT.search(canonical)
-    return dumps(loads(stored)) if has_extreme_number else canonical.decode()
-
-
-_EXPONENT: Final = re.compile(rb"e[-+]?\d+(?:[,}\]]|\Z)")
-"""The pattern begins with a letter, since a search for a letter is much faster than a search for the digits before
-it."""
-
-
-_short_json = lru_cache(maxsize=5_000)(_canonical_json)
-
-
-def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
-    column_type = table.c[name].type
-    if isinstance(column_type, JSONB):  # Postgres reformats JSONB; it keeps the text of other JSON
-        return canonical_json
-    return _utc_text if isinstance(column_type, DateTime) else None
-
-
-_RECORD: Final = _TextColumns.of(canonical_records, RECORD_COLUMNS)
-_RECORD_TEXTS: Final = _as_texts(canonical_records, _RECORD.names)
+_RECORD: Final = TextColumns.of(canonical_records, RECORD_COLUMNS)
 _RECORDS: Final = range_query(
-    "canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, {_NO_END}", rows_per_fetch=ROWS_PER_FETCH
+    "canonical_records", f"{_RECORD.sql}, changed_at, sync_id, {_NO_END}", rows_per_fetch=ROWS_PER_FETCH
 )
 _RECORD_HISTORY: Final = range_query(
     "canonical_record_history",
-    f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id",
+    f"{_RECORD.sql}, changed_at, sync_id, valid_to, ended_by_sync_id",
     rows_per_fetch=ROWS_PER_FETCH,
 )
 
@@ -200,7 +127,7 @@ def manifest_states(session: TenantSession, ranges: Sequence[VersionRange]) -> I
 def event_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, str, StoredState]]:
     """Yield the events of versions and models, each with its kind of state. Columns are read as texts, like records."""
     for kind, table, columns in _EVENTS:
-        text_columns = _TextColumns.of(table, columns)
+        text_columns = TextColumns.of(table, columns)
         for query in _EVENT_QUERIES[kind]:
             for row in query.rows(session, ranges):
                 content = text_columns.content_hash(row[5:])
@@ -215,7 +142,9 @@ _EVENTS: Final = (
 
 _EVENT_QUERIES: Final = {
     kind: [
-        range_query(table.name, f"event_id, seen_at, sync_id, {_as_texts(table, sorted(columns))}", of_models=of_models)
+        range_query(
+            table.name, f"event_id, seen_at, sync_id, {TextColumns.of(table, columns).sql}", of_models=of_models
+        )
         for of_models in ((False, True) if kind == "lifecycle event" else (False,))
     ]
     for kind, table, columns in _EVENTS

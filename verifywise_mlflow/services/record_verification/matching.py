@@ -73,6 +73,43 @@ def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> 
     yield from (Mismatch(None, state) for state in remaining_stored)
 
 
+def mismatches_with_history(logged: Sequence[LoggedState], stored: Sequence[StoredState], table: str) -> list[Mismatch]:
+    """Return the mismatches of an object that has former states. The last state of the log must be the present row.
+
+    If a clock went back, states have equal times. Then the present row and a former row could be exchanged, and each
+    would still have its counterpart.
+
+    Args:
+        logged: The object's states in the log, in their order, with the times that the table has for them.
+        stored: The object's present and former rows.
+        table: The table of present rows.
+    """
+    present = next((state for state in stored if state.table == table), None)
+    if present is not None and _key(present) in map(_key, logged[:-1]) and _key(present) != _key(logged[-1]):
+        former = [state for state in stored if state is not present]
+        return [Mismatch(logged[-1], present), *mismatches(logged[:-1], former)]
+    return [*mismatches(logged, stored)]
+
+
+def in_log_order(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> list[StoredState]:
+    """Return the states of an object, without mismatches, in the order of the log.
+
+    Of equal states, the one with the earlier end is first, and the present one is last.
+    """
+    by_key: dict[_Signature, list[StoredState]] = defaultdict(list)
+    for state in sorted(stored, key=_end, reverse=True):
+        by_key[_key(state)].append(state)
+    return [by_key[_key(entry)].pop() for entry in logged]
+
+
+def _key(state: LoggedState | StoredState) -> _Signature:
+    return state.written_at, state.sync_id, state.content
+
+
+def _end(state: StoredState) -> tuple[bool, datetime]:
+    return state.ended_at is None, state.ended_at or state.written_at
+
+
 def with_logged_syncs(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> list[StoredState]:
     """Return the states of a table without syncs, each with the sync that the log has for the state's time."""
     syncs = {entry.written_at: entry.sync_id for entry in logged}

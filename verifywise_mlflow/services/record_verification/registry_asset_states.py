@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import row_content
 from verifywise_mlflow.persistence.state_tables import StateTable
 from verifywise_mlflow.services.record_verification.damages import GONE, damage_of, damage_of_state
 from verifywise_mlflow.services.record_verification.field_search import (
@@ -22,7 +20,8 @@ from verifywise_mlflow.services.record_verification.field_search import (
 from verifywise_mlflow.services.record_verification.matching import (
     Mismatch,
     changed_times,
-    mismatches,
+    in_log_order,
+    mismatches_with_history,
     span_changes,
     with_moved_times,
 )
@@ -38,8 +37,8 @@ def check_registry_asset_states(
         logged[entry.object_id].append(entry)
         checked.states += 1
     stored: defaultdict[str, list[StoredState]] = defaultdict(list)
-    for object_id, state in tenant_state_rows.asset_states(session, assets):
-        stored[object_id].append(state)
+    for row in tenant_state_rows.asset_rows(session, assets):
+        stored[row.object_id].append(row.state)
     for object_id in sorted({*logged, *stored}):
         for damage in _damages(session, assets, object_id, logged[object_id], stored[object_id], limit):
             name, _, number = object_id.rpartition("/") if len(assets.key) > 1 else (object_id, "", "")
@@ -56,23 +55,18 @@ def _damages(
     limit: SearchLimit,
 ) -> Iterator[RecordDamage]:
     table = assets.table.name
-    stored = sorted(states, key=_order)
-    found = [*mismatches(with_moved_times(logged), stored)]
+    logged = with_moved_times(logged)
+    found = mismatches_with_history(logged, states, table)
     for mismatch in found:
         changes = changed_times(mismatch, "changed_at")
         if mismatch.has_other_content and limit.take():
             changes += _changed_fields(session, assets, object_id, mismatch)
         yield damage_of(("", 0), mismatch, table, changes)
     if not found:
-        for state, span in span_changes(stored):
+        for state, span in span_changes(in_log_order(logged, states)):
             yield damage_of_state(("", 0), state, "its span is not that of the log", span)
-    if stored and logged and all(state.table != table for state in stored):
+    if states and logged and all(state.table != table for state in states):
         yield RecordDamage("removed", table, GONE, written_at=logged[-1].written_at, sync_id=logged[-1].sync_id)
-
-
-def _order(state: StoredState) -> tuple[datetime, bool, datetime]:
-    """Return the sort key of an object's states. Of states that began together, the present state is the last."""
-    return state.written_at, state.ended_at is None, state.ended_at or state.written_at
 
 
 def _changed_fields(
@@ -84,11 +78,11 @@ def _changed_fields(
     assert logged is not None
     content: Cells = {}
     others: list[Cells] = []
-    for table, row in tenant_state_rows.asset_rows(session, assets):
-        if assets.object_id(row) == object_id:
-            cells: Cells = row_content(assets.table, assets.columns, row)  # type: ignore[assignment]  # texts
-            if (table.name, row["changed_at"]) == (stored.table, stored.written_at):
-                content = cells
-            else:
-                others.append(cells)
+    for row in tenant_state_rows.asset_rows(session, assets):
+        if row.object_id != object_id:
+            continue
+        if row.state == stored:
+            content = row.content
+        else:
+            others.append(row.content)
     return changed_fields(content, logged.content, [*others, *columns_of_others(others)])

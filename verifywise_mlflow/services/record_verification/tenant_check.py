@@ -9,7 +9,6 @@ from typing import Final
 from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import row_content
 from verifywise_mlflow.services.record_verification.damages import damage_of
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
@@ -39,8 +38,8 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
         logged[entry.kind, entry.object_id].append(entry)
         checked.states += 1
     stored: defaultdict[tuple[str, str], list[StoredState]] = defaultdict(list)
-    for kind, object_id, state in tenant_state_rows.tenant_states(session):
-        stored[kind, object_id].append(state)
+    for row in tenant_state_rows.tenant_rows(session):
+        stored[row.kind, row.object_id].append(row.state)
     contents: Mapping[tuple[str, str], Cells] | None = None
     for kind, object_id in sorted({*logged, *stored}):
         entries, states = logged[kind, object_id], stored[kind, object_id]
@@ -57,11 +56,7 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
 
 
 def _contents(session: TenantSession) -> dict[tuple[str, str], Cells]:
-    contents: dict[tuple[str, str], Cells] = {}
-    for kind, object_id, table, columns, row in tenant_state_rows.tenant_rows(session):
-        content: Cells = row_content(table, columns, row)  # type: ignore[assignment]  # texts alone
-        contents[kind, f"{row['config_version_id']}" if kind == "configuration" else object_id] = content
-    return contents
+    return {(row.kind, row.state.row): row.content for row in tenant_state_rows.tenant_rows(session)}
 
 
 def _changed_fields(
@@ -70,7 +65,7 @@ def _changed_fields(
     stored, logged = mismatch.stored, mismatch.logged
     assert stored is not None
     assert logged is not None
-    content = contents[kind, stored.row.split(" ")[1]]
+    content = contents[kind, stored.row]
     others: list[Cells] = []
     if kind == "waiver granted":
         terms = [*granted_terms(session)]

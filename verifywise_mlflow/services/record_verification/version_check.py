@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Final
 
 from verifywise_mlflow.persistence.queries import state_keys, state_rows
-from verifywise_mlflow.persistence.queries.stored_states import StoredState, StoredVerdict, StoredVerdicts
+from verifywise_mlflow.persistence.queries.stored_states import StoredVerdict, StoredVerdicts
 from verifywise_mlflow.persistence.queries.tenant_state_rows import TENANT_KINDS
 from verifywise_mlflow.persistence.queries.verdict_rows import verdict_rows
 from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
@@ -41,7 +41,9 @@ from verifywise_mlflow.services.record_verification.judging import DerivedVerdic
 from verifywise_mlflow.services.record_verification.matching import (
     Mismatch,
     changed_times,
+    in_log_order,
     mismatches,
+    mismatches_with_history,
     span_changes,
     with_logged_syncs,
     with_moved_times,
@@ -161,8 +163,8 @@ class VersionChecker:
     # -- records, manifests, events
 
     def _check_records(self, key: Key, states: VersionStates) -> None:
-        stored = sorted(states.records, key=lambda state: (state.written_at, _end(state)))
-        found = [*mismatches(with_moved_times(states.logged["record"]), stored)]
+        stored, logged = states.records, with_moved_times(states.logged["record"])
+        found = mismatches_with_history(logged, stored, "canonical_records")
         contents: dict[tuple[str, datetime], Cells] | None = None
         for mismatch in found:
             changes = changed_times(mismatch, "changed_at")
@@ -172,9 +174,9 @@ class VersionChecker:
                 changes += self._changed_record(key, mismatch, contents, self._verdicts(key, states))
             self._add(key, mismatch, "record", changes)
         if not found:
-            for state, changes in span_changes(stored):
+            for state, changes in span_changes(in_log_order(logged, stored)):
                 self._damages.append(damage_of_state(key, state, "its span is not that of the log", changes))
-        if stored and all(state.table != "canonical_records" for state in stored) and states.logged["record"]:
+        if stored and all(state.table != "canonical_records" for state in stored) and logged:
             newest = states.logged["record"][-1]
             self._damages.append(
                 RecordDamage("removed", "canonical_records", GONE, *key, "", newest.written_at, newest.sync_id)
@@ -335,11 +337,6 @@ class VersionChecker:
                             "the record of that time has other values than those that are stored with the verdict"
                         )
                     self._damages.append(damage_of_verdict(key, verdict, "does not follow", sentence, changes))
-
-
-def _end(state: StoredState) -> tuple[bool, datetime]:
-    """Return the sort key of states that began at the same time: the present state, without an end, is the last."""
-    return state.ended_at is None, state.ended_at or state.written_at
 
 
 def _is_input_hash_right(digest: str, verdict: Sequence[str]) -> bool:
