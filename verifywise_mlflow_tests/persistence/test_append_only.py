@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -302,6 +303,24 @@ def test_every_role_finds_that_a_new_schema_has_no_problem(isolated: IsolatedTen
     with Store(url) as store, store.begin_shared() as connection:
         connection.exec_driver_sql("SET LOCAL search_path = verifywise_mlflow")  # changes how Postgres writes names
         assert append_only_problems(connection) == []
+
+
+@pytest.mark.parametrize("key", ["tenant_id = 'hooli'", "model_name = 'moved'", "version_number = 1000"])
+def test_a_badge_that_is_moved_to_another_version_is_in_the_history_under_its_former_key(
+    isolated: IsolatedTenants, key: str
+) -> None:
+    rows = "SELECT model_name, version_number, badge FROM verifywise_mlflow.{} WHERE tenant_id = 'acme'"
+    with logged_in(isolated.owner) as owner:
+        badges = query(owner, rows.format("compliance_badges") + " AND version_number = 1")
+        history = query(owner, rows.format("compliance_badge_history"))
+
+        query(
+            owner,
+            f"UPDATE verifywise_mlflow.compliance_badges SET {key} WHERE tenant_id = 'acme' AND version_number = 1",
+        )
+
+        assert len(badges) == 1
+        assert Counter(query(owner, rows.format("compliance_badge_history"))) == Counter([*history, *badges])
 
 
 REMOVED_GUARDS = {

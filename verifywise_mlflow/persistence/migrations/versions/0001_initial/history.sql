@@ -364,7 +364,7 @@ CREATE TRIGGER refuse_missing_verdict AFTER INSERT OR UPDATE ON {schema}.version
 FOR EACH ROW WHEN (array_position(NEW.fingerprints, NULL) IS NOT NULL)
 EXECUTE FUNCTION {schema}.refuse_missing_verdict();
 
--- Each change of a record or a policy evaluates the badge again; only another badge is another state.
+-- Each change of a record or a policy evaluates the badge again; only another badge, or another key, is another state.
 CREATE FUNCTION {schema}.save_former_badge() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -373,7 +373,8 @@ BEGIN
         VALUES (DEFAULT, greatest(OLD.changed_at, {schema}.write_time()), {schema}.write_sync_id(), OLD.*);
         RETURN OLD;
     END IF;
-    IF NEW.badge = OLD.badge THEN
+    IF (NEW.tenant_id, NEW.model_name, NEW.version_number, NEW.badge)
+       = (OLD.tenant_id, OLD.model_name, OLD.version_number, OLD.badge) THEN
         NEW.changed_at := OLD.changed_at;
         NEW.sync_id := OLD.sync_id;
         RETURN NEW;
