@@ -155,6 +155,8 @@ class Candidates:
             candidate = self._candidate(field, origin, value)
             if meaning.is_weak and (candidate.origin.state or not candidate.is_known):
                 return None
+            if meaning.is_for_denials and not _is_outcome(field, candidate):
+                return None
             weight = _DENIAL_WEIGHT if denies(field, candidate) else _STATE_WEIGHTS[candidate.origin.state]
             is_foreign = yes_no is not None or field != meaning.field
             return (weight, is_foreign, meaning.rank, origin.key), candidate
@@ -197,6 +199,17 @@ def _rank(field: str, candidate: Candidate) -> int:
 
 def _has_known_value(candidate: Candidate) -> bool:
     return candidate.is_known and candidate.origin.state is None
+
+
+def _is_outcome(field: str, candidate: Candidate) -> bool:
+    """Return whether a key that counts only for denials counts with this value.
+
+    A tag of the training does not count: pipelines write `approved: false` before anybody has decided. Nor does a
+    number as the result of an assessment: a scan with the result 0 found nothing.
+    """
+    is_of_training = candidate.origin.source in ("run tag", "logged model")
+    is_number = not FIELD_SPECS[field].names_people and not any(map(str.isalpha, candidate.value))
+    return denies(field, candidate) and not is_of_training and not is_number
 
 
 def _origin_source(source: ValueSourceKind) -> SourceKind:

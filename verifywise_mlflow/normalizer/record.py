@@ -318,6 +318,9 @@ PRECEDENCE_FIELDS: Final = tuple(
 DEFAULTABLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.may_have_default)
 """The fields for which ``tenants.yaml`` may state one value for all versions."""
 
+ATTESTATIONS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.is_attestation)
+"""The fields that vouch for one version, and the dates of doing so."""
+
 NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     name: spec.normal_forms for name, spec in FIELD_SPECS.items() if spec.normal_forms
 }

@@ -117,7 +117,7 @@ def _is_known_key(key: str, index: MappingIndex) -> bool:
 def _field_to_assess(use: ValueUse, index: MappingIndex) -> str | None:
     """Return the field that a value fills; None if this field accepts every text."""
     meaning = index.key_meaning(use.use.key)
-    if meaning is None or meaning.is_weak:
+    if meaning is None or meaning.is_weak or meaning.is_for_denials:
         return None
     field = index.field_of_value(meaning, use.value.strip())
     return field if field in NORMAL_FORMS or field in MAY_LACK_VALUE else None

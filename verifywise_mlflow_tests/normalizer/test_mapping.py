@@ -241,6 +241,33 @@ def test_no_two_default_keys_fold_to_one() -> None:
     assert sorted(folded) == sorted(set(folded))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "validator"),
+    [
+        ("quality_gate", "failed", None),
+        ("quality_gate_status", "failed", None),
+        ("quality_gate", "passed", "Vera Osei"),
+        ("quality_gate", "Bob Stone", "Vera Osei"),
+    ],
+)
+def test_a_tenant_can_say_which_keys_count_for_a_denial_only(key: str, value: str, validator: str | None) -> None:
+    own = tag_mapping(denial_keys={"validator": ["quality_gate"]})
+    tags = {"validator": "Vera Osei", key: value}
+
+    result = normalize(inputs(version_tags=tags), default_mapping().extended_by(own))
+
+    assert result.record.validator == validator
+
+
+def test_a_key_with_a_meaning_of_its_own_counts_for_more_than_a_denial() -> None:
+    own = tag_mapping(synonyms={"owner": ["approval_status"]}, key_patterns={"ai_system": ["validation_*"]})
+    tags = {"approval_status": "Ada Lovelace", "validation_result": "Credit scoring"}
+
+    record = normalize(inputs(version_tags=tags), default_mapping().extended_by(own)).record
+
+    assert (record.owner, record.ai_system) == ("Ada Lovelace", "Credit scoring")
+
+
 def test_a_tenant_can_say_which_keys_and_forms_fill_another_field() -> None:
     own = tag_mapping(
         weak_synonyms={"model_tier": ["kostenstelle"]},

@@ -63,6 +63,7 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
         "first_place_that_has_one": [str(place) for place in tag_mapping.precedence.get(field, ())],
         "keys": list(tag_mapping.synonyms.get(field, ())),
         "keys_for_known_forms_only": list(tag_mapping.weak_synonyms.get(field, ())),
+        "keys_for_denials_only": list(tag_mapping.denial_keys.get(field, ())),
         "key_patterns": list(tag_mapping.key_patterns.get(field, ())),
         "keys_that_ask": list(tag_mapping.questions.get(field, {})),
         "aliases": [f"{stage}: {', '.join(names)}" for stage, names in aliases.items()],

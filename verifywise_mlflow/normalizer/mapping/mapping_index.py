@@ -15,7 +15,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKe
 from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, MAX_TEXT_LENGTH, ValueStateReader
 from verifywise_mlflow.normalizer.origin import ValueState
-from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS
+from verifywise_mlflow.normalizer.record import ATTESTATIONS, MAY_LACK_VALUE, NORMAL_FORMS
 
 _NUMBER = re.compile(r"v?\d+")
 _STAGELESS_WORD = re.compile(r"(?:v|ver|version|r|rev|build|run|q)?\d+(?:q\d)?|(?=[a-f]*\d)[0-9a-f]{7,64}")
@@ -45,6 +45,8 @@ class KeyMeaning:
     """The normal forms for yes and for no; None if the key is not a yes/no key."""
     is_weak: bool = False
     """Whether the key counts only with a value of a known form."""
+    is_for_denials: bool = False
+    """Whether the key counts only with a text that denies the field, which is an attestation."""
 
 
 class MappingIndex:
@@ -54,6 +56,7 @@ class MappingIndex:
         self._precedence = dict(mapping.precedence)
         self._namespaces = frozenset(map(fold, mapping.namespaces))
         self._meanings = dict(_meanings(mapping))
+        self._meanings_for_denials = dict(_meanings_for_denials(mapping))
         self._key_patterns = GlobTable(mapping.key_patterns)
         self._last_rank = max(map(len, mapping.synonyms.values()), default=0)
         self.defaults = dict(mapping.defaults)
@@ -185,15 +188,18 @@ class MappingIndex:
         return reader is not None and reader.is_doubted(value)
 
     def _key_meaning(self, key: str) -> KeyMeaning | None:
-        for spelling in key_spellings(key, self._namespaces):
+        spellings = tuple(key_spellings(key, self._namespaces))
+        for spelling in spellings:
             meaning = self._meanings.get("".join(spelling))
             if meaning is not None:
                 return meaning
-        for spelling in key_spellings(key, self._namespaces):
+        for spelling in spellings:
             field = self._key_patterns.match(spelling)
             if field is not None:
                 return KeyMeaning(field, self._last_rank)
-        return None
+        # A key with a meaning of its own keeps it, such as `dpia_status`.
+        found = (self._meanings_for_denials.get("".join(spelling)) for spelling in spellings)
+        return next(filter(None, found), None)
 
     def _is_evaluation_key(self, key: str) -> bool:
         return any(
@@ -219,6 +225,17 @@ def _meanings(mapping: TagMapping) -> Iterable[tuple[str, KeyMeaning]]:
         forms = NORMAL_FORMS[field]
         for key, yes_no in yes_no_keys.items():
             yield fold(key), KeyMeaning(field, forms.index(yes_no.affirmative or forms[-1]), yes_no)
+
+
+def _meanings_for_denials(mapping: TagMapping) -> Iterable[tuple[str, KeyMeaning]]:
+    for field in ATTESTATIONS:
+        denial_keys = mapping.denial_keys.get(field, ())
+        rank = len(mapping.synonyms.get(field, ()))
+        for key in denial_keys:
+            yield fold(key), KeyMeaning(field, rank, is_for_denials=True)
+        for key in (*mapping.synonyms.get(field, ()), *denial_keys):
+            for suffix in mapping.denial_suffixes:
+                yield fold(f"{key}_{suffix}"), KeyMeaning(field, rank, is_for_denials=True)
 
 
 def _evaluation_pattern(mapping: TagMapping) -> re.Pattern[str]:

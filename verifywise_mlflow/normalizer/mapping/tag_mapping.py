@@ -20,6 +20,7 @@ from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, ORDINARY
 from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import (
+    ATTESTATIONS,
     DEFAULTABLE_FIELDS,
     MAY_LACK_VALUE,
     NORMAL_FORMS,
@@ -67,6 +68,7 @@ TextOrGlob = Annotated[str, BeforeValidator(_text), AfterValidator(_is_no_mere_w
 TagField = Annotated[str, _one_of(TAG_FIELDS, "field that tags can fill")]
 PrecedenceField = Annotated[str, _one_of(PRECEDENCE_FIELDS, "field with a precedence")]
 DefaultableField = Annotated[str, _one_of(DEFAULTABLE_FIELDS, "field that can have a default")]
+Attestation = Annotated[str, _one_of(ATTESTATIONS, "attestation")]
 ClosedField = Annotated[str, _one_of(tuple(NORMAL_FORMS), "field with normal forms")]
 Stage = Annotated[str, _one_of(NORMAL_FORMS["lifecycle_stage"], "lifecycle stage")]
 StateField = Annotated[str, _one_of((ANY_FIELD, *MAY_LACK_VALUE), "field whose text may be no value")]
@@ -101,6 +103,10 @@ class TagMapping(_Section):
     synonyms: Mapping[TagField, tuple[TagKey, ...]] = Field(default_factory=dict)
     weak_synonyms: Mapping[ClosedField, tuple[TagKey, ...]] = Field(default_factory=dict)
     """Keys that count only with a value of a known form."""
+    denial_keys: Mapping[Attestation, tuple[TagKey, ...]] = Field(default_factory=dict)
+    """Keys that count only with a text that denies the attestation."""
+    denial_suffixes: tuple[Word, ...] = ()
+    """Words that make such a key of any key of an attestation."""
     key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
     precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
     replace_precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
@@ -167,7 +173,7 @@ class TagMapping(_Section):
 
     def keys(self, field: str) -> Iterator[str]:
         """Yield the keys that may fill a field."""
-        for keys in (self.synonyms, self.weak_synonyms, self.questions):
+        for keys in (self.synonyms, self.weak_synonyms, self.denial_keys, self.questions):
             yield from keys.get(field, ())
 
     def extended_by(self, other: TagMapping) -> TagMapping:
@@ -184,6 +190,8 @@ class TagMapping(_Section):
             namespaces=_union(other.namespaces, self.namespaces),
             synonyms=_merge(other.synonyms, self.synonyms, claimed),
             weak_synonyms=_merge(other.weak_synonyms, self.weak_synonyms, claimed),
+            denial_keys=_merge(other.denial_keys, self.denial_keys, claimed),
+            denial_suffixes=_union(other.denial_suffixes, self.denial_suffixes),
             key_patterns=_merge(other.key_patterns, self.key_patterns, ()),
             precedence={
                 field: _union(other.precedence.get(field, ()), self.precedence.get(field, ()))
