@@ -119,7 +119,7 @@ def verify(
         raise typer.Exit(FAILED)
     if EXIT_CODES[outcome]:
         raise typer.Exit(EXIT_CODES[outcome])
-    if of_records and of_records.accepted:
+    if of_records and (of_records.accepted or (of_records.checked.states and of_records.last_commitment is None)):
         raise typer.Exit(UNPROVED)
 
 

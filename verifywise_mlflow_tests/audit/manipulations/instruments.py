@@ -77,7 +77,7 @@ def next_commitment(evidence: Evidence) -> str:
 
 
 def committed_current(evidence: Evidence, sql: str) -> object:
-    """Return the root of the current states that the next sync commits after a manipulation; None if it commits none."""
+    """Return the root of current states that the next sync commits after a manipulation; None if it commits none."""
     at = datetime(2026, 1, 2, tzinfo=UTC)
     with evidence.rolled_back() as session, disabled_triggers(session.connection):
         run_as_owner(session, sql)
