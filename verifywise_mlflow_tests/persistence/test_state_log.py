@@ -75,9 +75,10 @@ def test_a_sync_that_adds_nothing_commits_nothing(session: TenantSession) -> Non
 
 
 def test_a_commitment_continues_from_the_last_one_and_takes_in_no_forgery(session: TenantSession) -> None:
-    written = [state("fraud", number) for number in (1, 2, 3)]
+    written = [state("fraud", number) for number in (1, 1, 2)]
     state_log.append(session, written)
     append_with_states(session, entry())
+    # This is a former state: a commitment is refused if the newest states are not those of the last one.
     forge(session, "UPDATE verifywise_mlflow.state_log SET leaf_hash = repeat('0', 64) WHERE position = 0")
     added = state("fraud", 4, sync_id="sync-2")
     state_log.append(session, [added])
