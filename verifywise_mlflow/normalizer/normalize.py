@@ -39,7 +39,7 @@ from verifywise_mlflow.normalizer.use_findings import use_findings
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 11
+NORMALIZER_REVISION: Final = 12
 """Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
@@ -69,6 +69,7 @@ def normalize(
     links = OriginLinks.of(inputs)
     texts = {field: resolution.value for field, resolution in resolutions.items()}
     prompts = prompt_links(texts["prompt_reference"], registry_prompts)
+    other_prompts = [found.value for found in candidates_by_field["prompt_reference"] if found.origin.state is None]
     record = _record(inputs, aliases, texts, evaluation, prompts)
     origins = {field: resolution.origin for field, resolution in resolutions.items() if resolution.origin}
     origins |= _origins_of_copied_values(inputs)
@@ -97,7 +98,7 @@ def normalize(
                     *(resolution.findings for resolution in resolutions.values()),
                     use_findings(aliases, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
                     evaluation_tag_findings(evaluation),
-                    prompt_findings(resolutions["prompt_reference"].value),
+                    prompt_findings(texts["prompt_reference"], other_prompts),
                     link_findings(prompts),
                     quality_findings(inputs),
                 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
@@ -34,6 +34,8 @@ _VERSION_AT_END = re.compile(
     rf".*[^\s/@:=#(](?:[\s/@:=#(]+(?:{_NUMBER}|{_HASH})|[-_.]v[0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{0,3}})\)?(?:\.[a-z]{{2,5}})?",
     re.IGNORECASE,
 )
+# In MLflow's own form, a version follows a slash: in `prompts:/summary@3`, 3 is the name of an alias.
+_ALIAS_IN_URI = re.compile(r"prompts:/[^\s@]*@", re.IGNORECASE)
 _ALIAS_AT_END = re.compile(
     r".+@[^\s/@]+|(?:.*[\s/@:=#(])?(?:latest|current|newest|head|main|master|default|production|prod|champion)\)?",
     re.IGNORECASE,
@@ -67,18 +69,42 @@ def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
     return Resolution(_GENERATIVE, replace(prompts.origin, rule=_BY_PROMPTS), kind.findings)
 
 
-def prompt_findings(text: str | None) -> Iterator[Finding]:
-    """Yield a finding for each prompt in a text that is not pinned to one version."""
-    for prompt in named_prompts(text) if text else ():
-        is_short = len(prompt) <= _MAX_PROMPT_LENGTH
-        if is_short and (_VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt)):
-            continue
-        if is_short and _ALIAS_AT_END.fullmatch(prompt):
-            sentence = f"prompt_reference: {quote(prompt)} names an alias, which may point to another version tomorrow"
-            yield Finding("unpinned prompt", "prompt_reference", sentence)
-        else:
+def prompt_findings(text: str | None, other_texts: Iterable[str] = ()) -> Iterator[Finding]:
+    """Yield a finding for each prompt that is not pinned to one version.
+
+    Args:
+        text: the prompts that a version names.
+        other_texts: texts of sources with less precedence. Such a text may lack a version, but an alias in it
+            contradicts the version that the first text names. Texts with spaces in a name are left out, because they
+            are more likely the words of a prompt.
+    """
+    prompts = named_prompts(text) if text else ()
+    for prompt in prompts:
+        named_by = _named_by(prompt)
+        if named_by == "alias":
+            yield _unpinned(prompt)
+        elif named_by == "name":
             sentence = f"prompt_reference: {quote(prompt)} names no version"
             yield Finding("prompt without version", "prompt_reference", sentence)
+    reported = set(prompts)
+    for prompt in dict.fromkeys(prompt for other in other_texts for prompt in named_prompts(other)):
+        if prompt not in reported and " " not in prompt and _named_by(prompt) == "alias":
+            yield _unpinned(prompt)
+
+
+def _named_by(prompt: str) -> Literal["version", "alias", "name"]:
+    if len(prompt) > _MAX_PROMPT_LENGTH:
+        return "name"
+    if _ALIAS_IN_URI.search(prompt):
+        return "alias"
+    if _VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt):
+        return "version"
+    return "alias" if _ALIAS_AT_END.fullmatch(prompt) else "name"
+
+
+def _unpinned(prompt: str) -> Finding:
+    sentence = f"prompt_reference: {quote(prompt)} names an alias, which may point to another version tomorrow"
+    return Finding("unpinned prompt", "prompt_reference", sentence)
 
 
 def named_prompts(text: str) -> Sequence[str]:

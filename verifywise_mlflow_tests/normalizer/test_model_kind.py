@@ -142,6 +142,9 @@ def test_a_prompt_with_a_version_is_pinned(text: str) -> None:
     [
         ("summary@latest", ["unpinned prompt"]),
         ("prompts:/summary@production", ["unpinned prompt"]),
+        ("prompts:/summary@3", ["unpinned prompt"]),
+        ("prompts:/summary@v3", ["unpinned prompt"]),
+        ("prompts:/summary@abc1234", ["unpinned prompt"]),
         ("summary:latest", ["unpinned prompt"]),
         ("summary/main", ["unpinned prompt"]),
         ("summary", ["prompt without version"]),
@@ -158,6 +161,26 @@ def test_a_prompt_with_a_version_is_pinned(text: str) -> None:
 )
 def test_a_prompt_without_a_fixed_version_is_a_finding(text: str, kinds: list[str]) -> None:
     assert [finding.kind for finding in prompt_findings(text)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("tag", "kinds"),
+    [
+        ("summary@latest", ["unpinned prompt"]),
+        ("prompts:/tone@production", ["unpinned prompt"]),
+        ("summary", []),
+        ("summary v2", []),
+        ("Answer as you would in production", []),
+        ("TBD", []),
+    ],
+)
+def test_an_alias_in_a_tag_counts_although_mlflow_recorded_a_version(tag: str, kinds: list[str]) -> None:
+    linked = LoggedModel("m-1", tags={"mlflow.linkedPrompts": LINKED})
+
+    result = version(CUSTOM, tags={"prompt": tag}, logged_model=linked)
+
+    assert result.record.prompt_reference == "prompts:/summary/3, prompts:/tone/1"
+    assert [finding.kind for finding in result.findings if finding.kind != "no value"] == kinds
 
 
 @pytest.mark.parametrize("text", ['[{"name": 3}]', '{"name": "a"}', '["prompts:/a/1"]'])
