@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from verifywise_mlflow.audit.proof import UnprovableError, VersionProof
-from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.pg_text_codec import escape, to_stored
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
 from verifywise_mlflow.persistence.queries.version_trail import VersionTrail, last_recorded_at, version_trail
@@ -119,18 +119,41 @@ def _proof(
         proof = prove_version(session, key, provable.moment)
     except UnprovableError as error:
         return None, str(error)
-    writers = {(leaf["kind"], leaf["sync_id"]) for leaf in map(_parsed, (state.leaf for state in proof.states))}
-    shown = {
-        judged.verdict.rule_id: (judged.verdict.verdict, escape(judged.verdict.reason), judged.verdict.input_hash)
-        for judged in known.rules
+    leaves = [_parsed(state.leaf) for state in proof.states]
+    record_writers = {leaf["sync_id"] for leaf in leaves if leaf["kind"] == "record"}
+    badges = {
+        _parsed(state.content)["badge"]
+        for state, leaf in zip(proof.states, leaves, strict=True)
+        if leaf["kind"] == "evaluation" and state.model_path is not None
     }
-    proved = {
-        rule_id: (verdict["verdict"], verdict["reason"], verdict["input_hash"])
-        for rule_id, verdict in proof.verdicts.items()
-    }
-    if ("record", escape(record.span.sync_id)) not in writers or proved != shown:
-        return None, "a sync has changed the record or a verdict, and no entry of the audit trail commits that yet"
+    is_proved = (
+        escape(record.span.sync_id) in record_writers
+        and (badges or {""}) == {known.badge.badge if known.badge else ""}
+        and {rule_id: _proved_parts(cells) for rule_id, cells in proof.verdicts.items()}
+        == {judged.verdict.rule_id: _shown_parts(judged.verdict) for judged in known.rules}
+    )
+    if not is_proved:
+        return None, (
+            "a sync has changed the record, a verdict or the badge, and no entry of the audit trail commits that yet"
+        )
     return proof, ""
+
+
+_TEXTS = ("rule_version", "verdict", "reason", "policy_id", "policy_version", "day", "input_hash")
+_JSON = ("values", "origins", "thresholds")
+"""The columns of a verdict that a pack shows and that ``verify.py`` compares with the proof."""
+
+
+def _proved_parts(cells: Mapping[str, str]) -> list[object]:
+    return [*(cells[name] for name in _TEXTS), *(json.loads(cells[name]) for name in _JSON)]
+
+
+def _shown_parts(verdict: VerdictState) -> list[object]:
+    texts = (getattr(verdict, name) for name in _TEXTS)
+    return [
+        *("" if value is None else escape(str(value)) for value in texts),
+        *(to_stored(getattr(verdict, name)) for name in _JSON),
+    ]
 
 
 def _parsed(text: str) -> Mapping[str, str]:

@@ -6,10 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
-from runpy import run_path
-from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -17,10 +14,12 @@ from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.documents.pack.archive import pack_files
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
+from verifywise_mlflow.services.evidence_pack import pack_contents
 from verifywise_mlflow.services.record_verification.alert_text import acceptance_sentence
 from verifywise_mlflow.services.record_verification.verification import verify_records
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -164,20 +163,20 @@ def test_a_proof_of_an_accepted_state_says_so(accepted: Accepted, tmp_path: Path
     assert (code, "not as it was when a checkpoint was signed" in printed) == (1, True), printed
 
 
-def test_the_script_of_an_evidence_pack_says_so(
-    accepted: Accepted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copyfile(accepted.proof, tmp_path / "state-proof.json")
-    for name in ("verify.py", "verify_proof.py"):
-        copyfile(Path(str(files("verifywise_mlflow.documents.pack") / name)), tmp_path / name)
+def test_the_script_of_an_evidence_pack_says_so(accepted: Accepted, tmp_path: Path) -> None:
+    with accepted.evidence.store.begin("acme") as session:
+        contents = pack_contents(session, ("credit", 1), accepted.now + timedelta(days=10))
+    assert contents is not None
+    for name, content in pack_files(contents).items():
+        (tmp_path / name).write_bytes(content)
 
-    script = run_path(str(tmp_path / "verify.py"))
-    script["check_state_proof"]({"record": {}}, {"verdicts": []}, [])
+    code, printed = run_script(str(tmp_path / "verify.py"), *public_key(accepted.evidence))
 
-    printed = capsys.readouterr().out
+    assert code == 4, printed
     assert "ok     the audit trail commits what state-proof.json has" in printed
+    assert "verdicts are those that state-proof.json proves" in printed
     assert "note   NO SYNC COMMITTED the evaluation of" in printed
-    assert script["doubts"]  # what the exit code depends on
+    assert "NOT PROVED" not in printed
 
 
 def test_the_script_for_exports_prints_who_accepted_what(accepted: Accepted, tmp_path: Path) -> None:

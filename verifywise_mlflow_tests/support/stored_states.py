@@ -60,8 +60,9 @@ def write_verdicts(
     key: Key = ("fraud", 3),
     policy_version: str = "1",
     reason: str = "Because.",
+    complete: bool = True,
 ) -> None:
-    """Write the verdicts of some rules on a version with a record."""
+    """Write the verdicts of some rules on a version with a record, and the badge of a complete or incomplete record."""
     with store.begin("acme") as session:
         (pending,) = [
             item
@@ -75,5 +76,5 @@ def write_verdicts(
         policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
         context = EvaluationContext(f"digest {policy_version}", f"sync of day {now.day}", now)
         batch = VerdictBatch(context)
-        batch.add(pending, results, version_badge(results, complete=True), VerdictRows(policy_of))
+        batch.add(pending, results, version_badge(results, complete=complete), VerdictRows(policy_of))
         batch.write(session)

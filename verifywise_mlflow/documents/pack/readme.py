@@ -37,8 +37,15 @@ WHAT PROVES WHAT
 
        python3 verify.py --public-key public.pem
 
-   The key may lie in the folder of the pack. Exit code 4 with NOT SIGNED means that the pack was
-   made before a checkpoint was signed: require one that was made later.
+   The key may lie in the folder of the pack. Tenant, model, version and time are compared with the
+   proof. So are all fields of the record, with their origins, the objects that could not be read,
+   the findings and the deletion; the badge; and of each verdict the reason, values, origins,
+   thresholds, day, input hash and versions of rule and policy. The script prints "NOT proved" for
+   the rest. These lines do not change the exit code. Exit code 4 comes with one of these lines:
+
+   - NOT SIGNED: the pack was made before a checkpoint was signed. Require one that was made later.
+   - NOT PROVED: the proof ends before the time of the pack, or has no verdicts and no badge.
+   - NO SYNC COMMITTED: a person accepted a state that no sync committed.
 
    verify_proof.py alone says what was known, and on which day:
 
@@ -49,8 +56,8 @@ WHAT PROVES WHAT
    covers ("audit prove" with --checkpoint).
 
 4. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their
-   hash is the one that was stored when the verdict was given. It does not prove that MLflow showed
-   these values.
+   hash is the one that was stored when the verdict was given. If the rule has changed since then,
+   the script names it with NOT proved. It does not prove that MLflow showed these values.
 
 5. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of
    each is recomputed. Entries about other models are not in this pack, so the chain has gaps here.
@@ -78,8 +85,13 @@ WHAT NOTHING HERE PROVES
   key can store and sign what he likes. Only checkpoints that others keep show that it was changed
   later.
 - What happened between two syncs, and that the operator's clock was right.
-- The model cards, the bills of materials, history.jsonl and events.jsonl: they are made of the
-  record and of other rows, and no proof of those rows is in this pack.
+- The waivers, the clauses, the policy, the titles and severities of rules, and the times since when
+  a record, verdict, badge or gap holds, in verdicts.json and record.json; and the reasons why a
+  field has no value.
+- index.html, index.pdf, the model cards, the bills of materials, the documents of frameworks,
+  manifest.oms.json, history.jsonl and events.jsonl: they are made of the record and of other rows,
+  and no proof of those rows is in this pack. Where they differ from record.json or verdicts.json,
+  believe these.
 - That what people wrote into MLflow is true, that somebody who is named did decide, or that a file
   is what its name says.
 - That the files in MLflow still have these hashes. Compare them with record.json or

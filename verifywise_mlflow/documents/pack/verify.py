@@ -5,9 +5,9 @@
     python3 verify.py --public-key public.pem   also the signature over the proof; needs the package cryptography
     python3 verify.py --trail acme.jsonl        also against an export of the whole audit trail ("audit export")
 
-Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read. 4: nothing
-differs, but there is no signature to verify with the key, or a person accepted a state that no sync committed.
-README.txt says what each of these checks proves, and what none of them does.
+Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read, or
+state-proof.json is the proof of another tenant. 4: nothing differs, but a line with NOT SIGNED, NOT PROVED or
+NO SYNC COMMITTED says what is missing. README.txt says what each check proves, and what none of them does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,25 @@ import re
 import subprocess
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 ESCAPES = {"\0": "\u2400", "\u2400": "\u241b\u2400", "\u241b": "\u241b\u241b"}
+ABOUT = ("tenant", "model_name", "version_number", "as_of")
+# The columns that state-proof.json has of a record, in addition to its fields, and of each verdict.
+OF_RECORD = ("origins", "incomplete", "findings", "deleted_at")
+OF_VERDICT = (
+    *("rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins", "thresholds", "day"),
+    "input_hash",
+)
+UNPROVED = (
+    "record.json: valid_from, sync_id and missing_fields",
+    "verdicts.json: waivers, clauses, the policy, the titles and severities of rules, and since when anything holds",
+    "other files, such as index.html, the model cards, manifest.oms.json and history.jsonl: see SHA256SUMS",
+)
 wrong: list[str] = []
 doubts: list[str] = []
 
@@ -35,10 +48,14 @@ def digest(value: object) -> str:
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
+def say(text: str) -> None:  # no character of a stranger's text can change what the terminal shows
+    print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+
+
 def report(differences: list[str], done: str) -> None:
     wrong.extend(differences)
     for sentence in differences[:20] or [done]:
-        print(f"{'WRONG' if differences else 'ok   '}  {sentence}")
+        say(f"{'WRONG' if differences else 'ok   '}  {sentence}")
 
 
 def check_files(given: set[Path]) -> None:
@@ -58,28 +75,39 @@ def check_files(given: set[Path]) -> None:
     report(differences, f"{len(listed)} files have the hashes in SHA256SUMS, and there is no unexpected file")
 
 
-def check_record(proof: Any, record: Any) -> None:
-    about = ("tenant", "model_name", "version_number", "as_of")
-    differences = [f"record.json has another {name} than proof.json" for name in about if proof[name] != record[name]]
+def check_record(proof: Any, record: Any, verdicts: Any) -> None:
+    differences = [
+        f"{file}.json has another {name} than record.json"
+        for file, document in (("proof", proof), ("verdicts", verdicts))
+        for name in ABOUT
+        if document[name] != record[name]
+    ]
     if digest(record["record"]) != proof["record_sha256"]:
         differences.append("the record does not have the hash in proof.json")
-    report(differences, "the record has the hash in proof.json")
+    report(differences, "the record has the hash in proof.json, and all files are about the same version and time")
 
 
 def check_verdicts(proof: Any, verdicts: Any) -> None:
-    hashes, differences = proof["verdict_input_hashes"], []
+    hashes, differences, unknown = proof["verdict_input_hashes"], [], []
     for verdict in verdicts["verdicts"]:
-        if verdict["rule_id"] in hashes:
-            rule = verdicts["rules"][verdict["rule_id"]]
-            decides = {name: rule[name] for name in ("applies", "evidenced", "id", "requires", "version")}
-            conditions = [{name: item[name] for name in ("holds", "otherwise")} for item in rule["conditions"]]
-            inputs = {name: verdict[name] for name in ("day", "thresholds", "values")}
-            computed = digest({**inputs, "rule": digest({**decides, "conditions": conditions})})
-            if not computed == verdict["input_hash"] == hashes[verdict["rule_id"]]:
-                differences.append(f"the verdict of {verdict['rule_id']} has other inputs than those that are stated")
-    report(differences, f"{len(hashes)} verdicts rest on the rules, values and thresholds that are stated")
-    if len(verdicts["verdicts"]) > len(hashes):
-        print(f"note   {len(verdicts['verdicts']) - len(hashes)} verdicts rest on an earlier form of their rule")
+        rule_id, rule = verdict["rule_id"], verdicts["rules"].get(verdict["rule_id"])
+        is_right = rule is not None and input_hash(rule, verdict) == verdict["input_hash"]
+        if rule_id in hashes and not (is_right and hashes[rule_id] == verdict["input_hash"]):
+            differences.append(f"the verdict of {rule_id} has other inputs than those that are stated")
+        elif not is_right:
+            unknown.append(rule_id)
+    count = len(verdicts["verdicts"]) - len(unknown)
+    report(differences, f"{count} verdicts rest on the rules, values and thresholds that are stated")
+    for rule_id in unknown:
+        say(f"note   NOT proved: the rule {rule_id} in verdicts.json: the verdict rests on another form of it")
+
+
+def input_hash(rule: Any, verdict: Any) -> str:
+    """Return the hash of everything that decides a verdict."""
+    decides = {name: rule.get(name) for name in ("applies", "evidenced", "id", "requires", "version")}
+    conditions = [{name: item.get(name) for name in ("holds", "otherwise")} for item in rule.get("conditions") or ()]
+    inputs = {name: verdict[name] for name in ("day", "thresholds", "values")}
+    return digest({**inputs, "rule": digest({**decides, "conditions": conditions})})
 
 
 def check_entries(proof: Any) -> None:
@@ -107,7 +135,8 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
         public_keys = []
         doubts.append("NOT SIGNED: this pack was made before a checkpoint was signed. A later pack is signed")
     keys = [text for path in public_keys for text in ("--public-key", str(path))]
-    command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *keys]
+    about = [f"--tenant={stored(record['tenant'])}", *keys]
+    command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *about]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  # our own script
     said = (result.stdout + result.stderr).strip().splitlines() or ["it ended without a word"]
     if result.returncode == 2:
@@ -117,24 +146,86 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
     if is_refused:
         return
     doubts.extend(line for line in said if line.startswith("NO SYNC COMMITTED"))
-    for sentence in doubts:
-        print(f"note   {sentence}")
-    newest = [json.loads(state["content"]) for state in proof["states"] if state["model_path"] is not None]
-    columns = next(content for content in newest if "model_name" in content)
+    newest = {
+        json.loads(state["leaf"])["kind"]: json.loads(state["content"])
+        for state in proof["states"]
+        if state["model_path"] is not None
+    }
     differences = [
-        f"record.json has another {name} than state-proof.json"
-        for name, value in record["record"].items()
-        if name not in columns or not is_stored(columns[name], value)
+        *other_version(proof, record),
+        *other_time(proof, record),
+        *other_record(newest["record"], record),
+        *other_verdicts(proved_verdicts(proof["states"]), verdicts),
+        *other_badge(newest.get("evaluation"), verdicts),
     ]
-    proved = proved_verdicts(proof["states"])
-    shown = {verdict["rule_id"]: verdict for verdict in verdicts["verdicts"]}
-    for rule in sorted(proved.keys() | shown.keys()):
-        pair = (proved.get(rule, {}), shown.get(rule, {}))
-        is_same = all(is_stored(pair[0].get(name), pair[1].get(name)) for name in ("verdict", "reason", "input_hash"))
-        if not is_same:
-            differences.append(f"verdicts.json has another verdict of {rule} than state-proof.json")
-    report(differences, f"the record and {len(shown)} verdicts are those that state-proof.json proves")
-    print(f"note   the signature over it was {'verified' if public_keys else 'NOT verified: see --public-key'}")
+    done = f"the record, the badge and {len(verdicts['verdicts'])} verdicts are those that state-proof.json proves"
+    report(differences, done)
+    for sentence in [*(line for line in said if line.startswith("At ")), *doubts]:
+        say(f"note   {sentence}")
+    for names in UNPROVED:
+        say(f"note   NOT proved: {names}")
+    say(f"note   the signature over it was {'verified' if public_keys else 'NOT verified: see --public-key'}")
+
+
+def other_version(proof: Any, record: Any) -> list[str]:
+    return [
+        f"record.json has another {name} than state-proof.json"
+        for name in ("tenant", "model_name", "version_number")
+        if stored(record[name]) != proof[name]
+    ]
+
+
+def other_time(proof: Any, record: Any) -> list[str]:
+    """Compare the pack's time with the two times between which the proved states were the newest ones."""
+    first, *others = (json.loads(entry) for entry in proof["entries"])
+    later = [entry for entry in others if "states" in entry["counts"]]
+    until = (later[:1] or others[-1:] or [first])[0]["occurred_at"]
+    as_of = record["as_of"]
+    if moment(as_of) < moment(first["occurred_at"]):
+        return [f"the pack has the time {as_of}, but its states were committed later: {first['occurred_at']}"]
+    if moment(as_of) > moment(until) and later:
+        return [f"the pack has the time {as_of}, but other states were committed before that time: {until}"]
+    if moment(as_of) > moment(until):
+        doubts.append(f"NOT PROVED: that these were still the newest states at {as_of}, the time of the pack")
+    return []
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def other_record(columns: Any, record: Any) -> list[str]:
+    differences = []
+    if set(record["record"]) != set(columns) - set(OF_RECORD):
+        differences.append("record.json has other fields than state-proof.json")
+    deleted_at = record["deleted_at"] and moment(record["deleted_at"]).isoformat()
+    shown = {**record["record"], **{name: record[name] for name in OF_RECORD}, "deleted_at": deleted_at}
+    for name, value in shown.items():
+        if name in columns and not is_stored(columns[name], value):
+            differences.append(f"record.json has another {name} than state-proof.json")
+    return differences
+
+
+def other_verdicts(proved: dict[str, Any], verdicts: Any) -> list[str]:
+    missing = proved.keys() - {verdict["rule_id"] for verdict in verdicts["verdicts"]}
+    differences = [f"verdicts.json has no verdict of {rule_id}, unlike state-proof.json" for rule_id in sorted(missing)]
+    for verdict in verdicts["verdicts"]:
+        cells = proved.get(verdict["rule_id"], {})
+        shown = {**verdict, "day": verdict["day"] or ""}  # the cell is empty if the rule does not read the day
+        other = [name for name in OF_VERDICT if not is_stored(cells.get(name), shown[name])]
+        if other:
+            differences.append(
+                f"verdicts.json has another verdict of {verdict['rule_id']} than state-proof.json: {', '.join(other)}"
+            )
+    return differences
+
+
+def other_badge(evaluation: Any, verdicts: Any) -> list[str]:
+    shown = verdicts["badge"]["badge"] if verdicts["badge"] else ""
+    if evaluation is None:
+        doubts.append("NOT PROVED: that the version had no verdict and no badge: state-proof.json has no evaluation")
+    is_same = shown == (evaluation["badge"] if evaluation else "")
+    return [] if is_same else ["verdicts.json has another badge than state-proof.json"]
 
 
 def proved_verdicts(states: list[Any]) -> dict[str, Any]:
@@ -202,7 +293,7 @@ def main() -> int:
             json.loads((FOLDER / f"{name}.json").read_text("ascii")) for name in ("proof", "record", "verdicts")
         )
         check_files({path.resolve() for path in (arguments.trail, *arguments.public_key) if path})
-        check_record(proof, record)
+        check_record(proof, record, verdicts)
         check_verdicts(proof, verdicts)
         check_entries(proof)
         check_state_proof(record, verdicts, arguments.public_key)

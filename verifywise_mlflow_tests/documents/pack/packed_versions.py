@@ -94,24 +94,24 @@ def seed(store: Store) -> None:
             reason=f"It is designed on paper. {HOSTILE}",
             expires=date(2026, 12, 31),
         )
-        _commit(session, "sync ended", "sync of day 3", day(3))
+        commit(session, "sync ended", "sync of day 3", day(3))
         waivers.insert_waivers(session, [waiver], "command", day(3), "")
-        _commit(session, "waiver granted", "", day(3))
+        commit(session, "waiver granted", "", day(3))
     _write_fraud(store, "Team Fraud", day(5))
     _end_sync(store, 5, day(5))
     evaluate(tenant, store, day(5))
 
 
-def _commit(session: TenantSession, kind: EntryKind, sync_id: str, now: datetime) -> None:
+def commit(session: TenantSession, kind: EntryKind, sync_id: str, now: datetime) -> None:
     """Commit what was just written, as the end of a sync and a command do."""
     append_with_states(
-        session, AuditEntry("acme", now, kind, sync_id, "https://mlflow.acme.example", "complete", "0.1.0")
+        session, AuditEntry(session.tenant_id, now, kind, sync_id, "https://mlflow.acme.example", "complete", "0.1.0")
     )
 
 
 def _end_sync(store: Store, number: int, now: datetime) -> None:
     with store.begin("acme") as session:
-        _commit(session, "sync ended", f"sync of day {number}", now)
+        commit(session, "sync ended", f"sync of day {number}", now)
 
 
 def contents_of(store: Store, key: Key, day_number: int | None = None) -> PackContents:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +14,8 @@ import pytest
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow_tests.documents.pack.packed_versions import FRAUD, PackedTenant, packed
+from verifywise_mlflow_tests.documents.pack.unpacked import verify, write_checksums
 from verifywise_mlflow_tests.support.documentation import ROOT
-
-
-@pytest.fixture
-def folder(fraud_files: Mapping[str, bytes], tmp_path: Path) -> Path:
-    """An unpacked pack."""
-    path = tmp_path / "pack"
-    path.mkdir()
-    for name, content in fraud_files.items():
-        (path / name).write_bytes(content)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +26,6 @@ def trail(packed_tenant: PackedTenant, tmp_path_factory: pytest.TempPathFactory)
         stored = audit_log.checkpoints(session)
         path.write_text("".join(f"{line}\n" for line in export_lines(audit_log.links(session), stored)))
     return path
-
-
-def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the script with a Python that sees no package."""
-    command = [sys.executable, "-I", "-S", str(folder / "verify.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_bare_python_confirms_an_unchanged_pack(folder: Path) -> None:
@@ -152,9 +137,7 @@ def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
 def _with_new_checksums(change: Callable[[Path], object]) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
         change(folder)
-        names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
-        lines = (f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
-        (folder / "SHA256SUMS").write_text("".join(lines))
+        write_checksums(folder)
 
     return changed
 
