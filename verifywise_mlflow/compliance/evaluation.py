@@ -36,7 +36,7 @@ from verifywise_mlflow.compliance.verdict import RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
-EVALUATION_REVISION: Final = 6
+EVALUATION_REVISION: Final = 7
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
 then evaluated again. If only the text of reasons changes, increase ``REASON_REVISION`` in ``reason_text.py``."""
 

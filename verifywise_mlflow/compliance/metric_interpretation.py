@@ -6,8 +6,8 @@ A rule reads the result as the variable ``measures``, a map with these members:
   ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible values are left out;
 * ``fairness``: the measures between groups, a list of ``{name, metric, value}``: ``demographic_parity_difference``;
 * ``groups``: each metric that was measured by group, a list of ``{metric, groups, count, difference, ratio}``:
-  ``difference`` is the greatest value minus the smallest value, and ``ratio`` is the smallest value divided by the
-  greatest value. Only finite values count;
+  ``difference`` is the greatest value minus the smallest value of another group, and ``ratio`` is the smallest value
+  divided by the greatest value of another group. Only finite values count, and all values of a group that has several;
 * ``benchmarks``: the names of the metrics of other models, such as ``baseline_accuracy``;
 * ``levels``: the names of the thresholds described below, as a map from ``performance`` and ``fairness`` to a list.
 
@@ -126,7 +126,7 @@ class MeasureReader:
         performance: list[MeasureValue] = []
         fairness: list[MeasureValue] = []
         benchmarks: list[MeasureValue] = []
-        by_group: dict[str, dict[str, float]] = {}
+        by_group: dict[str, dict[str, list[float]]] = {}
         for name, raw in metrics.items():
             value = _NON_FINITE.get(raw) if isinstance(raw, str) else raw
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -136,7 +136,7 @@ class MeasureReader:
                 continue
             if read.kind == "group":
                 if math.isfinite(value):
-                    by_group.setdefault(read.metric, {})[read.group] = float(value)
+                    by_group.setdefault(read.metric, {}).setdefault(read.group, []).append(float(value))
             elif read.kind == "benchmark":
                 benchmarks.append(name)
             elif read.kind:
@@ -155,8 +155,8 @@ class MeasureReader:
             "levels": self._level_names(),
         }
 
-    def _groups(self, metric: str, values: Mapping[str, float]) -> MeasureValue:
-        smallest, greatest = min(values.values()), max(values.values())
+    def _groups(self, metric: str, values: Mapping[str, Sequence[float]]) -> MeasureValue:
+        pairs = _most_different(values)
         levels: dict[str, MeasureValue] = {}
         for spread, bound in ((_DIFFERENCE, "most"), (_RATIO, "least")):
             level = self._by_metric.get(f"{metric}_{spread}", {}).get(bound)
@@ -166,8 +166,11 @@ class MeasureReader:
             "metric": metric,
             "groups": [*sorted(values)[:MAX_NAMED_GROUPS]],
             "count": len(values),
-            "difference": greatest - smallest,
-            "ratio": smallest / greatest if greatest > 0 else 1.0 if smallest == greatest else 0.0,
+            "difference": max(greatest - smallest for smallest, greatest in pairs),
+            "ratio": min(
+                smallest / greatest if greatest > 0 else 1.0 if smallest == greatest else 0.0
+                for smallest, greatest in pairs
+            ),
             **levels,
         }
 
@@ -197,6 +200,21 @@ class MeasureReader:
         if not of_group or vocabulary.no_groups.intersection(of_group):
             return _Name("")
         return _Name("group", metric, " ".join(of_group))
+
+
+def _most_different(values: Mapping[str, Sequence[float]]) -> Sequence[tuple[float, float]]:
+    """Return the pairs of a smallest value and a greatest value of two groups that can differ most.
+
+    A group has several values if a metric has several names, such as ``recall_women`` and ``test_recall_women``. All of
+    them count, so that a good value does not hide a bad one. The values of one group are not compared with each other.
+    """
+    lowest = min(values, key=lambda group: min(values[group]))
+    highest = max(values, key=lambda group: max(values[group]))
+    smallest, greatest = min(values[lowest]), max(values[highest])
+    if lowest != highest:
+        return [(smallest, greatest)]
+    others = [value for group, of_group in values.items() if group != lowest for value in of_group]
+    return [(smallest, max(others)), (min(others), greatest)] if others else [(greatest, greatest)]
 
 
 def _metric_of(threshold: str) -> str:

@@ -72,6 +72,21 @@ def test_the_same_group_under_two_names_is_one_group() -> None:
     assert groups["count"] == 1
 
 
+@pytest.mark.parametrize(
+    ("metrics", "difference", "ratio"),
+    [
+        ({"recall_subgroup_women": 0.4, "recall_subgroup_men": 0.8, "test_recall_subgroup_women": 0.8}, 0.4, 0.5),
+        ({"test_recall_subgroup_women": 0.8, "recall_subgroup_men": 0.8, "recall_subgroup_women": 0.4}, 0.4, 0.5),
+        ({"recall_subgroup_women": 0.2, "test_recall_subgroup_women": 1.0, "recall_subgroup_men": 0.8}, 0.6, 0.25),
+        ({"recall_subgroup_women": 0.4, "test_recall_subgroup_women": 0.8}, 0.0, 1.0),
+    ],
+)
+def test_no_value_of_a_group_hides_another_one(metrics: dict[str, float], difference: float, ratio: float) -> None:
+    (groups,) = measured(metrics)["groups"]
+
+    assert (round(groups["difference"], 9), round(groups["ratio"], 9)) == (difference, ratio)
+
+
 def test_any_number_of_groups_is_counted_and_some_are_named() -> None:
     (groups,) = measured({f"recall_subgroup_g{number}": number / 1_000 for number in range(1_000)})["groups"]
 
