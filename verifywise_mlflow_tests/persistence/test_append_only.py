@@ -232,6 +232,15 @@ REMOVED_GUARDS = {
     "CREATE RULE quiet AS ON INSERT TO {}.lifecycle_events DO INSTEAD NOTHING": 'the rule "quiet" of lifecycle_events',
     "CREATE TABLE {0}.parent (tenant_id text NOT NULL); ALTER TABLE {0}.audit_trail INHERIT {0}.parent":
         "verifywise_mlflow.audit_trail inherits from verifywise_mlflow.parent",
+    "ALTER TABLE {}.audit_trail DISABLE ROW LEVEL SECURITY": "row-level security of audit_trail is off",
+    "DROP POLICY tenant_isolation ON {}.state_log": "the policy tenant_isolation of state_log is missing",
+    "ALTER POLICY tenant_isolation ON {}.state_log USING (true)": "tenant_isolation of state_log is not as this",
+    "ALTER POLICY tenant_isolation ON {}.state_log WITH CHECK (true)":
+        "tenant_isolation of state_log is not as this release",
+    "ALTER POLICY tenant_isolation ON {}.state_log TO pg_monitor":
+        "tenant_isolation of state_log is not as this release",
+    "ALTER POLICY visible_to_pipelines ON {}.tenants USING (true)": "visible_to_pipelines of tenants is not as",
+    "CREATE POLICY other ON {}.canonical_records USING (true)": 'the policy "other" of canonical_records is not ours',
     "CREATE TABLE public.child () INHERITS ({}.audit_trail)":
         "public.child inherits from verifywise_mlflow.audit_trail",
 }  # fmt: skip
@@ -276,13 +285,17 @@ def test_each_problem_states_how_to_repair_the_guard(database_url: str) -> None:
         "DROP TRIGGER refuse_partial_erasure ON verifywise_mlflow.audit_trail",
         "ALTER TABLE verifywise_mlflow.waivers DISABLE TRIGGER USER",
         "ALTER TABLE verifywise_mlflow.version_verdicts DISABLE TRIGGER USER",
+        "ALTER TABLE verifywise_mlflow.agents DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY own_and_shared_grants ON verifywise_mlflow.role_grants",
+        "DROP POLICY visible_to_pipelines ON verifywise_mlflow.change_hints",
+        "DROP POLICY tenant_isolation ON verifywise_mlflow.change_hints",
     )
 
     def problems() -> list[str]:
         with Store(database_url) as store, store.begin_shared() as connection:
             return append_only_problems(connection)
 
-    assert len(problems()) == 2 + 3 + 3
+    assert len(problems()) == 2 + 3 + 3 + 4
     for problem in problems():
         execute(database_url, problem.split(" with ", 1)[1])
     assert problems() == []
