@@ -51,7 +51,8 @@ def check(
 ) -> None:
     """Check that the schema exists, is ours and is at this release's revision; warn of readers with excess rights.
 
-    Exit code 1, too, if a trigger that keeps evidence append-only is missing, disabled or changed.
+    Exit code 1, too, if a trigger that keeps evidence append-only, or a policy of row-level security, is missing,
+    disabled or changed.
     """
     with exit_on_errors(as_json):
         checked = database.check(database_url(), wait_seconds=wait)
