@@ -10,7 +10,7 @@ from verifywise_mlflow.persistence.store import Store
 
 TABLE = Table(
     "documents",
-    MetaData(),
+    MetaData(schema="public"),
     Column("id", Integer, primary_key=True),
     Column("words", Text),
     Column("document", Json),
