@@ -92,9 +92,8 @@ def provable_moment(
         # An entry after the time proves that no other entry up to the time commits newer states. If there is none, the
         # last entry proves it up to its own time.
         after = committed_states.first_entry_after(session, link.sequence, at)
-        if signed is None:
-            end = after or committed_states.last_entry(session)
-        else:
+        end: int | None = after or committed_states.last_entry(session)
+        if signed is not None:
             end = committed_states.first_signed(session, after) if after else committed_states.last_signed(session)
         if end is not None and link.sequence <= end < link.sequence + MAX_ENTRIES:
             last = end

@@ -81,7 +81,7 @@ def test_the_same_group_under_two_names_is_one_group() -> None:
         ({"recall_subgroup_women": 0.4, "test_recall_subgroup_women": 0.8}, 0.0, 1.0),
     ],
 )
-def test_no_value_of_a_group_hides_another_one(metrics: dict[str, float], difference: float, ratio: float) -> None:
+def test_no_value_of_a_group_hides_another_one(metrics: dict[str, object], difference: float, ratio: float) -> None:
     (groups,) = measured(metrics)["groups"]
 
     assert (round(groups["difference"], 9), round(groups["ratio"], 9)) == (difference, ratio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import pytest
 
@@ -35,7 +36,9 @@ def _synced_with_ever_earlier_clocks(registry: Registry, tenant: Tenant, store: 
         client.set_model_version_tag("credit", "1", "owner", owner)
         client.set_logged_model_tags(agent.model_id, {"owner": owner})
         at = now - timedelta(days=days)
-        with Sync(tenant, store, SyncOptions(reconcile=True), now=lambda at=at: at, sync_id=f"sync of {owner}") as run:
+        with Sync(
+            tenant, store, SyncOptions(reconcile=True), now=repeat(at).__next__, sync_id=f"sync of {owner}"
+        ) as run:
             run.run_all()
     for table, history, _ in TABLES:
         begins = [row["changed_at"] for name in (table, history) for row in rows(store, name)]
