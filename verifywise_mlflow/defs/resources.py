@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.dagster_compat.connections import reuse_connections
+from verifywise_mlflow.defs.dagster_compat.run_processes import uninterrupted
 from verifywise_mlflow.defs.partitions import tenant_of_partition
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, TARGETED_SYNC_JOB, USER_TAG
@@ -112,7 +113,8 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         """End the sync, whether the run succeeded or not."""
         if self._sync is not None:
             try:
-                self._sync.__exit__(None, None, None)
+                with uninterrupted():
+                    self._sync.__exit__(None, None, None)
             finally:
                 self._sync.store.close()
                 self._sync = None

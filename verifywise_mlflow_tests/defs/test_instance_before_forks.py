@@ -44,7 +44,11 @@ def opened(database: str) -> dg.DagsterInstance:
 
 
 def sessions(url: str) -> int:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    query = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND backend_type = 'client backend'  -- autovacuum has sessions, too
+    """
     connection = psycopg2.connect(url)
     try:
         with connection.cursor() as cursor:

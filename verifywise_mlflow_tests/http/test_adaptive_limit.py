@@ -242,4 +242,6 @@ def test_two_tenants_with_sixteen_threads_do_not_flood_a_server_that_works_on_on
 
     # Without the limit, sixteen would wait there. With it, a machine that is busy with other work shows up to six.
     assert max(seen) <= 8, seen
-    assert 4 <= sum(answered[:12]) <= 8, "tenants take turns"
+    # On a busy machine, the second tenant's threads start late. In the order of arrival, all eight would be its own.
+    begin = answered.index(1)
+    assert 3 <= sum(answered[begin : begin + 8]) <= 6, "tenants take turns"

@@ -6,7 +6,8 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from typing import Any, Final
@@ -91,6 +92,16 @@ def import_for_runs() -> None:
 def prepare_job(job: dg.JobDefinition) -> None:
     """Let a job build the objects that each run needs, so that processes that are forked later have them."""
     create_execution_plan(job)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore interrupts during a block, such as the end of a sync, which an interrupt would leave without an entry.
+
+    A canceled run is interrupted again and again until it has ended, so an ignored interrupt is not missed.
+    """
+    with capture_interrupts():
+        yield
 
 
 def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
