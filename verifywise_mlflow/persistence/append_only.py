@@ -15,7 +15,6 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from verifywise_mlflow.persistence.row_level_security import row_level_security_problems
 from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA
 
@@ -129,8 +128,7 @@ def append_only_problems(connection: Connection) -> list[str]:
     """Return how the triggers and functions differ from this release's, as texts without a period.
 
     The result includes triggers, rules, parents and children of guarded tables that are not ours, and functions that
-    have the name of ours and other arguments. It also includes how row-level security differs, since its policies
-    decide what a pipeline can write. Any role may call this function.
+    have the name of ours and other arguments. Any role may call this function.
     """
     triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
     problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]
@@ -157,7 +155,6 @@ def append_only_problems(connection: Connection) -> list[str]:
             f"End it with ALTER TABLE {child} NO INHERIT {parent}"
             for child, parent in _inheritances(connection, guarded)
         ),
-        *row_level_security_problems(connection),
     ]
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, tex
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 from verifywise_mlflow.persistence import locks, role_grants
-from verifywise_mlflow.persistence.append_only import append_only_problems
 from verifywise_mlflow.persistence.errors import (
     DatabaseError,
     DatabaseFailedError,
@@ -28,6 +27,7 @@ from verifywise_mlflow.persistence.migration_wait import await_migration
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.schema_ownership import refuse_foreign_schema
+from verifywise_mlflow.persistence.schema_protection import protection_problems
 from verifywise_mlflow.persistence.session_names import session_name
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.persistence.tables.schema import SCHEMA_PROBLEM
@@ -179,9 +179,8 @@ class SchemaCheck:
     revision: str
     exposures: list[RoleExposure]
     """What readers can do although they should not."""
-    append_only_problems: list[str]
-    """How the triggers that protect evidence, and their functions, differ from this release's triggers and
-    functions."""
+    protection_problems: list[str]
+    """How the triggers and policies that protect evidence and tenants differ from this release's."""
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
@@ -206,7 +205,7 @@ def _check(engine: Engine) -> SchemaCheck:
         if not _has_tables(connection):
             raise OutdatedSchemaError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
         refuse_revision_mismatch(current_revision(connection), newest_revision())
-        return SchemaCheck(newest_revision(), reader_exposures(connection), append_only_problems(connection))
+        return SchemaCheck(newest_revision(), reader_exposures(connection), protection_problems(connection))
 
 
 def ensure_schema(engine: Engine) -> None:

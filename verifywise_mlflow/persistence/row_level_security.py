@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata
 
-_KIND_OF_ROLE: Final = f"(SELECT kind = 'pipeline' FROM {SCHEMA}.role_grants WHERE role_name = current_user)"  # noqa: S608
+_KIND_OF_ROLE: Final = f"(SELECT kind = 'pipeline' FROM {SCHEMA}.role_grants WHERE role_name = current_user)"  # noqa: S608  # a constant
 _OF_TENANT: Final = f"USING (tenant_id = (SELECT {SCHEMA}.current_tenant()))"
 
 POLICIES: Final = {

@@ -19,8 +19,8 @@ from verifywise_mlflow.persistence.append_only import (
     HISTORIES,
     RETAINED,
     TRAILS,
-    append_only_problems,
 )
+from verifywise_mlflow.persistence.schema_protection import protection_problems
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow.services.installation.database import check_database
@@ -179,7 +179,7 @@ def test_every_role_finds_that_a_new_schema_has_no_problem(isolated: IsolatedTen
     url = isolated.owner if role == "owner" else getattr(isolated, role).url
     with Store(url) as store, store.begin_shared() as connection:
         connection.exec_driver_sql("SET LOCAL search_path = verifywise_mlflow")  # changes how Postgres writes names
-        assert append_only_problems(connection) == []
+        assert protection_problems(connection) == []
 
 
 @pytest.mark.parametrize("key", ["tenant_id = 'hooli'", "model_name = 'moved'", "version_number = 1000"])
@@ -251,7 +251,7 @@ def test_a_guard_that_was_removed_or_weakened_is_named(isolated: IsolatedTenants
     with Store(isolated.owner) as store, store.engine.connect() as connection:  # nothing is committed
         connection.exec_driver_sql(statement.format("verifywise_mlflow"))
 
-        problems = append_only_problems(connection)
+        problems = protection_problems(connection)
 
     assert any(REMOVED_GUARDS[statement] in problem for problem in problems), problems
 
@@ -270,7 +270,7 @@ def test_an_overload_with_the_body_of_a_function_does_not_hide_its_replacement(i
             "$$ BEGIN RETURN NULL; END $$"
         )
 
-        problems = append_only_problems(connection)
+        problems = protection_problems(connection)
 
     assert {problem.split(" is not")[0] for problem in problems} == {
         "the function refuse_change()",
@@ -293,7 +293,7 @@ def test_each_problem_states_how_to_repair_the_guard(database_url: str) -> None:
 
     def problems() -> list[str]:
         with Store(database_url) as store, store.begin_shared() as connection:
-            return append_only_problems(connection)
+            return protection_problems(connection)
 
     assert len(problems()) == 2 + 3 + 3 + 4
     for problem in problems():
@@ -309,7 +309,7 @@ def test_db_check_and_doctor_report_a_disabled_trigger(database_url: str, monkey
     as_text = CliRunner().invoke(app, ["db", "check"])
 
     assert (as_json.exit_code, as_text.exit_code) == (1, 1)
-    (problem,) = json.loads(as_json.stdout)["append_only_problems"]
+    (problem,) = json.loads(as_json.stdout)["protection_problems"]
     assert problem in as_text.stdout
     assert "ENABLE ALWAYS TRIGGER append_only" in problem
     (finding,) = [finding for finding in check_database(database_url) if finding.subject == "append-only tables"]

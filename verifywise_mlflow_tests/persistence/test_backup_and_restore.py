@@ -82,7 +82,7 @@ def test_a_restored_dump_is_exact_shows_what_it_lost_and_catches_up(
 
     assert snapshot(empty_database_url, exactly=True) == in_dump
     checked = check(empty_database_url)
-    assert (checked.revision, checked.append_only_problems) == (newest_revision(), [])
+    assert (checked.revision, checked.protection_problems) == (newest_revision(), [])
     with closing(Store(empty_database_url)) as restored:
         assert damage_of_trail(restored, before_dump) is None
         assert_intact(restored)

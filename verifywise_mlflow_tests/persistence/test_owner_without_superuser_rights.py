@@ -9,8 +9,9 @@ import psycopg2
 import pytest
 
 from verifywise_mlflow.persistence import erasure
-from verifywise_mlflow.persistence.append_only import HISTORIES, RETAINED, append_only_problems
+from verifywise_mlflow.persistence.append_only import HISTORIES, RETAINED
 from verifywise_mlflow.persistence.database import upgrade
+from verifywise_mlflow.persistence.schema_protection import protection_problems
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.persistence.row_factories import fill
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import OWN_TENANT
@@ -46,7 +47,7 @@ def test_an_owner_without_superuser_rights_can_erase_and_cannot_switch_triggers_
         erasure.erase(store, OWN_TENANT, NOW)
         with store.begin(OWN_TENANT) as session:
             assert not erasure.count_erasable_rows(session)
-            assert append_only_problems(session.connection) == []
+            assert protection_problems(session.connection) == []
 
 
 def test_an_owner_cannot_hide_the_rows_that_an_erasure_leaves(owner: LoginRole) -> None:

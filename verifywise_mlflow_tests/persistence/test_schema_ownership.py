@@ -69,7 +69,7 @@ def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypa
         "schema": SCHEMA,
         "revision": database.newest_revision(),
         "exposures": [],
-        "append_only_problems": [],
+        "protection_problems": [],
     }
 
 
@@ -125,7 +125,7 @@ def test_the_setting_names_the_schema_of_everything(empty_database_url: str) -> 
 
     assert (upgraded.returncode, upgraded.stderr) == (0, "")
     document = json.loads(checked.stdout)
-    assert (document["schema"], document["append_only_problems"]) == ("governance", [])
+    assert (document["schema"], document["protection_problems"]) == ("governance", [])
     connection = psycopg2.connect(empty_database_url)
     with connection.cursor() as cursor:
         cursor.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'")

@@ -43,7 +43,7 @@ def test_neither_a_pipeline_nor_the_owner_calls_a_readers_functions(database_url
         for url in (database_url, pipeline.url):
             with Store(url) as store, store.begin("acme") as session:
                 assert analyze_grown_tables(session, [model_versions]) == []
-        assert database.check(database_url).append_only_problems == []
+        assert database.check(database_url).protection_problems == []
 
 
 @pytest.mark.usefixtures("reader")

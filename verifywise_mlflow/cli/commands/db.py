@@ -56,11 +56,11 @@ def check(
     """
     with exit_on_errors(as_json):
         checked = database.check(database_url(), wait_seconds=wait)
-    problems = checked.append_only_problems
+    problems = checked.protection_problems
     if as_json:
         exposures = [asdict(exposure) for exposure in checked.exposures]
         document = {"schema": SCHEMA, "revision": checked.revision, "exposures": exposures}
-        print_json({**document, "append_only_problems": problems})
+        print_json({**document, "protection_problems": problems})
     else:
         out.print(f"The schema {SCHEMA} is at revision {checked.revision}, which this release needs.")
         _print_exposures(checked.exposures)

@@ -5,9 +5,10 @@ from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.persistence.append_only import REMEDY, append_only_problems
+from verifywise_mlflow.persistence.append_only import REMEDY
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.schema_protection import protection_problems
 from verifywise_mlflow.persistence.store import Store
 
 DAMAGED_TRAILS = "damaged"
@@ -32,9 +33,9 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
     with Store(database_url()) as store:
         with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
-            triggers = append_only_problems(connection)
+            found = protection_problems(connection)
         # A person who disabled a trigger may have forged rows of any tenant.
-        unguarded = f"{triggers[0]}: {REMEDY}" if triggers else None
+        unguarded = f"{found[0]}: {REMEDY}" if found else None
         keys = audit_verification.public_keys()
         for report in audit_verification.verify_audit_trails(store, tenant_ids, keys, witnessed.of_tenant):
             tenant_id = report.tenant_id

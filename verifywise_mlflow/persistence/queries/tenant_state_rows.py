@@ -97,7 +97,9 @@ def asset_rows(session: TenantSession, assets: StateTable) -> Iterator[TenantRow
 def _rows(session: TenantSession, table: Table, fields: str) -> Iterator[Row[Any]]:
     """Yield fields of the tenant's rows, in the order of the primary key."""
     order = ", ".join(column.name for column in table.primary_key)
-    query = text(f"SELECT {fields} FROM {SCHEMA}.{table.name} WHERE tenant_id = :tenant_id ORDER BY {order}")  # noqa: S608
+    query = text(
+        f"SELECT {fields} FROM {SCHEMA}.{table.name} WHERE tenant_id = :tenant_id ORDER BY {order}"  # noqa: S608  # our own names
+    )
     rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH), {"tenant_id": escape(session.tenant_id)})
     for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
         yield from page

@@ -38,13 +38,13 @@ _ERASURES: Final = text(
     SELECT sequence, entry FROM {SCHEMA}.audit_trail
     WHERE tenant_id = :tenant_id AND (entry LIKE '%tenant erased%' OR strpos(entry, '\\u') > 0)
     ORDER BY sequence DESC
-    """  # noqa: S608
+    """  # noqa: S608  # the schema's name is a constant
 ).execution_options(yield_per=ROWS_PER_FETCH)
 _OTHER_KINDS: Final = text(
     f"""
     SELECT sequence FROM {SCHEMA}.audit_trail
     WHERE tenant_id = :tenant_id AND kind IS DISTINCT FROM entry::jsonb ->> 'kind' ORDER BY sequence LIMIT 100
-    """  # noqa: S608
+    """  # noqa: S608  # the schema's name is a constant
 )
 _UNKNOWN_COMMITMENTS: Final = text(
     f"""
@@ -54,7 +54,7 @@ _UNKNOWN_COMMITMENTS: Final = text(
         WHERE t.tenant_id = c.tenant_id AND t.sequence = c.sequence AND t.sequence > :after AND t.entry LIKE :pattern
     )
     ORDER BY c.size LIMIT 100
-    """  # noqa: S608
+    """  # noqa: S608  # the schema's name is a constant
 )
 _MODELS: Final = text(
     f"SELECT model_name, root FROM {SCHEMA}.state_models WHERE tenant_id = :tenant_id ORDER BY model_name"  # noqa: S608

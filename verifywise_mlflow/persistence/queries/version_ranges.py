@@ -68,7 +68,11 @@ def range_query(
 ) -> RangeQuery:
     """Return the query of some columns of a table. With ``of_models``, it reads the rows without a version's number."""
     fields = f"model_name, coalesce(version_number, 0), {columns}"
-    query = nested_range_query(table, lambda rows: f"SELECT {fields} FROM {rows}", of_models=of_models)  # noqa: S608
+    query = nested_range_query(
+        table,
+        lambda rows: f"SELECT {fields} FROM {rows}",  # noqa: S608  # names of our own tables and columns alone
+        of_models=of_models,
+    )
     return replace(query, rows_per_fetch=rows_per_fetch)
 
 

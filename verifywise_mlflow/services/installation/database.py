@@ -53,7 +53,7 @@ def check_database(
     yield Finding("database", "ok", f"Postgres {version}; the schema is at revision {schema.revision}")
     yield _check_role(rights)
     yield from _readers(schema.exposures)
-    yield from _append_only(schema.append_only_problems)
+    yield from _append_only(schema.protection_problems)
     if not transactions:
         yield Finding("locks", "ok", "no transaction holds a lock on our tables for too long")
     for held in transactions:
@@ -94,6 +94,8 @@ def _readers(exposures: list[RoleExposure]) -> Iterator[Finding]:
 
 def _append_only(problems: list[str]) -> Iterator[Finding]:
     if not problems:
-        yield Finding("append-only tables", "ok", "the triggers that protect evidence are in place")
+        yield Finding(
+            "append-only tables", "ok", "the triggers and policies that protect evidence and tenants are in place"
+        )
     for problem in problems:
         yield Finding("append-only tables", "problem", problem, APPEND_ONLY_REMEDY)

@@ -60,11 +60,11 @@ CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET se
     SELECT coalesce(current_setting('verifywise_mlflow.sync_id', true), '')
 $$;
 
--- The triggers run with the owner's rights, since writers may only read the history. pg_temp is the last schema in their
--- search_path: Postgres would otherwise search it first for types, and a writer may create types in it. They fire on every change, so that
--- an UPDATE by hand leaves a trace, too. Such an UPDATE sets neither the time nor the sync, and must not be attributed
--- to the last sync. If the clock was set back, a state must not end before it began. So a state ends at the later of
--- two times, and may have a span of no length. An erasure of a tenant must delete its history last.
+-- The triggers run with the owner's rights, since writers may only read the history. pg_temp is the last schema in
+-- their search_path: Postgres would otherwise search it first for types, and a writer may create types in it. They fire
+-- on every change, so that an UPDATE by hand leaves a trace, too. Such an UPDATE sets neither the time nor the sync, and
+-- must not be attributed to the last sync. If the clock was set back, a state must not end before it began. So a state
+-- ends at the later of two times, and may have a span of no length. An erasure of a tenant must delete its history last.
 CREATE FUNCTION {schema}.save_former_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -123,8 +123,8 @@ CREATE TRIGGER save_deleted_asset BEFORE DELETE ON {schema}.agents
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
 
 -- These functions work on columns of verdicts whose cells are joined to one text. Triggers call them with a safe
--- search_path. They have no setting of their own, since each call would take several times as long. For the same reason,
--- the last two are not in SQL.
+-- search_path. They have no setting of their own, since each call would take several times as long. For the same
+-- reason, the last two are not in SQL.
 CREATE FUNCTION {schema}.cells(joined text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN joined = '' THEN ARRAY[''] ELSE string_to_array(joined, E'\x1e') END
 $$;
